@@ -1,0 +1,43 @@
+# Two commands matter: `make run` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: install run test check bench lock clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/server.txt requirements/dev.txt pyproject.toml setup.cfg
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing pinned dependencies into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/server.txt -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-interop/.installed: requirements/interop.txt
+	@test -x .venv-interop/bin/python || $(PYTHON) -m venv .venv-interop
+	@.venv-interop/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
+	@touch $@
+
+run: install
+	@exec $(BIN)/homeserver run $(ARGS)
+
+test: install .venv-interop/.installed
+	$(BIN)/pytest $(ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -p no:randomly tests/tidy
+
+bench: install
+	$(BIN)/homeserver load --fresh $(ARGS)
+
+lock:
+	cd requirements && for set in server dev interop; do \
+	  pip-compile --quiet --no-emit-find-links --generate-hashes --strip-extras --allow-unsafe $$set.in -o $$set.txt || exit 1; done
+
+clean:
+	rm -rf $(VENV) .venv-interop .mypy_cache .ruff_cache .pytest_cache

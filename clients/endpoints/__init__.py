@@ -1,0 +1,1 @@
+"""Client-server REST, one module per section of the specification."""

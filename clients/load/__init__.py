@@ -1,0 +1,1 @@
+"""A load generator: a program that acts as many clients."""

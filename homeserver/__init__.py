@@ -1,0 +1,1 @@
+"""Isthmus, a Matrix homeserver: rules, services and wiring."""

@@ -1,0 +1,1 @@
+"""Wiring, running and the command line."""

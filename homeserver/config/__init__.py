@@ -1,0 +1,1 @@
+"""Configuration: typed, frozen, every mistake reported at once."""

@@ -1,0 +1,1 @@
+"""The rules of Matrix: no I/O, no await, no clock."""

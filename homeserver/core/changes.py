@@ -1,0 +1,47 @@
+"""What writers append and readers follow: the rows of the streams, as values.
+
+A change is made by a writer, given its position by the journal, committed, and only then published on the
+bus. Readers (sync, push, federation sender) see the same object; they must not alter it.
+"""
+
+from dataclasses import dataclass
+
+from homeserver.core.event.pdu import Event
+
+__all__ = ["Change", "EventChange"]
+
+
+@dataclass(slots=True, eq=False)
+class Change:
+    """One row of a stream.
+
+    Attributes:
+        position: Snowflake assigned by the journal of the writer; grows in commit order per writer.
+    """
+
+    position: int
+
+
+@dataclass(slots=True, eq=False)
+class EventChange(Change):
+    """An event that was appended to a room's timeline.
+
+    Attributes:
+        room_id: the room, as the clients name it.
+        event: the event itself.
+        replaces: ID of the state event with the same type and state key that this one replaced, if any.
+        previous_membership: for ``m.room.member``: the membership before this event, if any.
+        transaction_id: the client's transaction ID, shown only to the session that sent it.
+        session_id: that session (`Requester.session_id`).
+        device_id: the device of that session.
+        redacted: for a redaction that took effect: the event it redacted, as it is after the redaction.
+    """
+
+    room_id: str
+    event: Event
+    replaces: str | None = None
+    previous_membership: str | None = None
+    transaction_id: str | None = None
+    session_id: int | None = None
+    device_id: str | None = None
+    redacted: Event | None = None

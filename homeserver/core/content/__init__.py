@@ -1,0 +1,1 @@
+"""Typed readers of the event contents that the rules depend on."""

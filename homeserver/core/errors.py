@@ -1,0 +1,230 @@
+"""Errors that a client can be told, one class per errcode, in alphabetical order of the errcode.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#standard-error-response
+
+A class says *what* went wrong; `homeserver.http.errors` alone says with which HTTP status it is told.
+"""
+
+from typing import Any
+
+__all__ = [
+    "AliasInUse", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom", "Conflict",
+    "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden", "IncompatibleRoomVersion",
+    "InvalidParam", "InvalidRoomState", "InvalidUsername", "KeyTooLarge", "LimitExceeded", "MatrixError",
+    "MethodNotAllowed", "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge",
+    "RoomInUse", "TooLarge", "Unavailable", "UnknownError", "UnknownToken", "Unrecognized",
+    "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",
+]  # fmt: skip
+
+
+class MatrixError(Exception):
+    """The root: an errcode, a sentence that says what to do, and the errcode's further fields."""
+
+    errcode = "M_UNKNOWN"
+
+    def __init__(self, error: str, **fields: Any) -> None:
+        super().__init__(error)
+        self.error = error
+        self.fields = fields
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object that the client is told."""
+        return {"errcode": self.errcode, "error": self.error, **self.fields}
+
+
+class BadJson(MatrixError):
+    """Valid JSON, but not what is asked for."""
+
+    errcode = "M_BAD_JSON"
+
+
+class BadPagination(MatrixError):
+    """Pagination parameters that make no sense."""
+
+    errcode = "M_BAD_PAGINATION"
+
+
+class BadState(MatrixError):
+    """The change cannot be made in the present state."""
+
+    errcode = "M_BAD_STATE"
+
+
+class CannotLeaveServerNoticeRoom(MatrixError):
+    """A server notices room cannot be left."""
+
+    errcode = "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM"
+
+
+class DuplicateAnnotation(MatrixError):
+    """The same reaction was sent before."""
+
+    errcode = "M_DUPLICATE_ANNOTATION"
+
+
+class Exclusive(MatrixError):
+    """The name is reserved by an application service."""
+
+    errcode = "M_EXCLUSIVE"
+
+
+class Forbidden(MatrixError):
+    """Not allowed."""
+
+    errcode = "M_FORBIDDEN"
+
+
+class GuestAccessForbidden(MatrixError):
+    """Guests may not do this."""
+
+    errcode = "M_GUEST_ACCESS_FORBIDDEN"
+
+
+class IncompatibleRoomVersion(MatrixError):
+    """The room's version is not one that the asking server supports."""
+
+    errcode = "M_INCOMPATIBLE_ROOM_VERSION"
+
+
+class InvalidParam(MatrixError):
+    """A parameter has a value that it cannot have."""
+
+    errcode = "M_INVALID_PARAM"
+
+
+class InvalidRoomState(MatrixError):
+    """The initial state of a new room is refused."""
+
+    errcode = "M_INVALID_ROOM_STATE"
+
+
+class InvalidUsername(MatrixError):
+    """Not a user name."""
+
+    errcode = "M_INVALID_USERNAME"
+
+
+class KeyTooLarge(MatrixError):
+    """A profile key over 255 bytes."""
+
+    errcode = "M_KEY_TOO_LARGE"
+
+
+class LimitExceeded(MatrixError):
+    """Too many requests; carries `retry_after_ms`."""
+
+    errcode = "M_LIMIT_EXCEEDED"
+
+
+class MissingParam(MatrixError):
+    """A required parameter is absent."""
+
+    errcode = "M_MISSING_PARAM"
+
+
+class MissingToken(MatrixError):
+    """No access token was given."""
+
+    errcode = "M_MISSING_TOKEN"
+
+
+class NotFound(MatrixError):
+    """No such thing, or not for this user."""
+
+    errcode = "M_NOT_FOUND"
+
+
+class NotJson(MatrixError):
+    """The body is no JSON."""
+
+    errcode = "M_NOT_JSON"
+
+
+class ProfileTooLarge(MatrixError):
+    """A profile over 64 KiB."""
+
+    errcode = "M_PROFILE_TOO_LARGE"
+
+
+class RoomInUse(MatrixError):
+    """The alias of a new room is taken."""
+
+    errcode = "M_ROOM_IN_USE"
+
+
+class TooLarge(MatrixError):
+    """A body or event over the limit."""
+
+    errcode = "M_TOO_LARGE"
+
+
+class UnknownError(MatrixError):
+    """What has no errcode of its own."""
+
+    errcode = "M_UNKNOWN"
+
+
+class AliasInUse(MatrixError):
+    """A room alias is mapped already."""
+
+    errcode = "M_UNKNOWN"
+
+
+class Conflict(MatrixError):
+    """What the client saw is no longer so; look again."""
+
+    errcode = "M_UNKNOWN"
+
+
+class Unavailable(MatrixError):
+    """The server cannot do this just now; the same request may be tried again."""
+
+    errcode = "M_UNKNOWN"
+
+
+class UnknownToken(MatrixError):
+    """The access token is not (or no longer) valid; `soft_logout` says whether the session lives on."""
+
+    errcode = "M_UNKNOWN_TOKEN"
+
+
+class Unrecognized(MatrixError):
+    """No such endpoint."""
+
+    errcode = "M_UNRECOGNIZED"
+
+
+class MethodNotAllowed(MatrixError):
+    """The endpoint does not have this method."""
+
+    errcode = "M_UNRECOGNIZED"
+
+
+class UnsupportedRoomVersion(MatrixError):
+    """A room version that this server does not have."""
+
+    errcode = "M_UNSUPPORTED_ROOM_VERSION"
+
+
+class UserDeactivated(MatrixError):
+    """The account is deactivated."""
+
+    errcode = "M_USER_DEACTIVATED"
+
+
+class UserInUse(MatrixError):
+    """The user name is taken."""
+
+    errcode = "M_USER_IN_USE"
+
+
+class UserLocked(MatrixError):
+    """The account is locked."""
+
+    errcode = "M_USER_LOCKED"
+
+
+class WeakPassword(MatrixError):
+    """The password is too easy."""
+
+    errcode = "M_WEAK_PASSWORD"

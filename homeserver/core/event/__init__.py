@@ -1,0 +1,1 @@
+"""Events: what servers sign and what clients see."""

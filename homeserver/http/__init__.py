@@ -1,0 +1,1 @@
+"""HTTP: router, decoding, encoding, errors."""

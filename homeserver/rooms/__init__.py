@@ -1,0 +1,1 @@
+"""Rooms: one actor a room, single writer."""

@@ -1,0 +1,1 @@
+"""Clock, tasks, bridge to Twisted, observation."""

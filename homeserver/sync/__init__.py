@@ -1,0 +1,1 @@
+"""Readers of streams for clients that sync."""

@@ -1,0 +1,1 @@
+"""One module per stream, each with two verbs: complete and incremental."""
