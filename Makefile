@@ -20,10 +20,15 @@ $(VENV)/.installed: requirements/server.txt requirements/dev.txt pyproject.toml 
 	@.venv-interop/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
 	@touch $@
 
+JS := tests/scenarios/js
+$(JS)/node_modules/.installed: $(JS)/package-lock.json .venv-interop/.installed
+	@cd $(JS) && PATH="$(CURDIR)/.venv-interop/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 run: install
 	@exec $(BIN)/homeserver run $(ARGS)
 
-test: install .venv-interop/.installed
+test: install .venv-interop/.installed $(JS)/node_modules/.installed
 	$(BIN)/pytest $(ARGS)
 
 check: install

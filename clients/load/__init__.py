@@ -1,1 +1,1 @@
-"""A load generator: a program that acts as many clients."""
+"""A load generator: a program that acts as many clients of any Matrix homeserver."""

@@ -1,0 +1,123 @@
+"""Real processes: a server as an operator runs it, and clients that we did not write."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_CONFIGURATION = """\
+server_name = "localhost"
+data_directory = "{directory}/data"
+
+[registration]
+mode = "open"
+
+[rate_limits]
+enabled = false
+
+[[listeners]]
+address = "127.0.0.1"
+port = {port}
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A homeserver process of our own, with its own data directory and port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = _free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        (directory / "isthmus.toml").write_text(_CONFIGURATION.format(directory=directory, port=self.port))
+
+    def start(self) -> float:
+        """Start and wait until it is ready; returns the seconds that took."""
+        started = time.monotonic()
+        command = [
+            sys.executable,
+            "-m",
+            "homeserver.app.cli",
+            "run",
+            "--config",
+            str(self.directory / "isthmus.toml"),
+        ]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, cwd=_ROOT)
+        while time.monotonic() - started < 60:
+            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            try:
+                urllib.request.urlopen(f"{self.base_url}/ready", timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return time.monotonic() - started
+        raise AssertionError(self.log.read_text()[-4000:])
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop, as Ctrl-C does; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="isthmus-scenario-") as name:
+        Path(name).chmod(0o755)  # the embedded PostgreSQL may run as another user
+        one = Server(Path(name))
+        one.start()
+        yield one
+        one.stop()
+
+
+@pytest.fixture
+def interop_python() -> str:
+    """The Python of the virtual environment with clients that we did not write (`make test` makes it)."""
+    python = _ROOT / ".venv-interop" / "bin" / "python"
+    assert python.exists(), "Run `make test`, which makes .venv-interop, or `make .venv-interop/.installed`."
+    return str(python)
+
+
+async def run_program(*command: str, cwd: Path | None = None, timeout_s: float = 100) -> str:
+    """Run a client program to its end; fails with what it printed."""
+    environment = {**os.environ, "PATH": f"{_ROOT / '.venv-interop' / 'bin'}:{os.environ['PATH']}"}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    text = output.decode(errors="replace")
+    assert process.returncode == 0, text[-4000:]
+    return text
+
+
+@pytest.fixture
+def run_client():
+    return run_program

@@ -1,0 +1,23 @@
+"""The main job: a stranger starts the server, and two people chat through clients that we did not write."""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(200)]
+
+_HERE = Path(__file__).parent
+
+
+async def test_two_nio_clients_exchange_500_messages_each_way_at_once(server, interop_python, run_client):
+    said = await run_client(interop_python, str(_HERE / "nio" / "two_people.py"), server.base_url, "500")
+
+    assert "1000 messages, the same order for both" in said
+
+
+async def test_matrix_js_sdk_logs_in_syncs_sends_and_receives(server, run_client):
+    assert (_HERE / "js" / "node_modules").exists(), "Run `make test`, which installs matrix-js-sdk."
+
+    said = await run_client("node", "two_people.mjs", server.base_url, "50", cwd=_HERE / "js")
+
+    assert "100 messages, the same order for both" in said
