@@ -62,7 +62,7 @@ class AuthorizationRules:
     Attributes:
         special_case_room_redaction: `m.room.redaction` has an authorization rule of its own.
         special_case_aliases_auth: `m.room.aliases` has an authorization rule of its own.
-        limit_notifications_power_levels: changes of `notifications` in power levels are limited like `events`.
+        limit_notifications_power_levels: changes of `notifications` are limited as those of `events` are.
         knocking: membership and join rule `knock` exist.
         restricted_join_rule: join rule `restricted` and `join_authorised_via_users_server` exist.
         knock_restricted_join_rule: join rule `knock_restricted` exists.

@@ -1,0 +1,72 @@
+"""Events as clients see them, as bytes that are spliced into responses.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#room-event-format
+"""
+
+from typing import Any
+
+from homeserver.core.canonical_json import encode_plain
+from homeserver.core.event.pdu import Event
+
+__all__ = ["client_event", "stripped_state_event", "unsigned_json"]
+
+
+def client_event(event: Event, *, unsigned: bytes | None = None, room_id: bool = True) -> bytes:
+    """Encode an event for a client.
+
+    Args:
+        event: the event.
+        unsigned: its `unsigned` as JSON, which differs from reader to reader; see `unsigned_json`.
+        room_id: False inside of a `/sync` response, where the room is known.
+    """
+    prefix = event.client_prefix if room_id else event.sync_prefix
+    if unsigned is None:
+        return prefix + b"}"
+    return b'%b,"unsigned":%b}' % (prefix, unsigned)
+
+
+def unsigned_json(
+    *,
+    age_ms: int | None = None,
+    transaction_id: str | None = None,
+    membership: str | None = None,
+    replaced: Event | None = None,
+    redacted_because: Event | None = None,
+) -> bytes | None:
+    """Encode `unsigned` for one reader; None if it would be empty.
+
+    Args:
+        age_ms: how long ago the event was sent.
+        transaction_id: only for the session that sent the event.
+        membership: the reader's own membership at the event.
+        replaced: the state event that this one replaced.
+        redacted_because: the redaction that took the content away.
+    """
+    unsigned: dict[str, Any] = {}
+    if age_ms is not None:
+        unsigned["age"] = age_ms
+    if transaction_id is not None:
+        unsigned["transaction_id"] = transaction_id
+    if membership is not None:
+        unsigned["membership"] = membership
+    if replaced is not None:
+        unsigned["prev_content"] = replaced.content
+        unsigned["prev_sender"] = replaced.sender
+        unsigned["replaces_state"] = replaced.event_id
+    data = encode_plain(unsigned) if unsigned else b"{}"
+    if redacted_because is not None:
+        comma = b"," if unsigned else b""
+        data = b'%b%b"redacted_because":%b}' % (data[:-1], comma, client_event(redacted_because))
+    elif not unsigned:
+        return None
+    return data
+
+
+def stripped_state_event(event: Event) -> bytes:
+    """Encode a state event for someone who is not in the room.
+
+    Spec: https://spec.matrix.org/v1.19/client-server-api/#stripped-state
+    """
+    return encode_plain(
+        {"content": event.content, "sender": event.sender, "state_key": event.state_key, "type": event.type}
+    )
