@@ -1,0 +1,62 @@
+"""Where the access token of a request is found, and the port behind which it becomes a requester.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from homeserver.core.errors import Forbidden, MissingToken
+from homeserver.core.requester import Requester
+from homeserver.http.endpoint import Authentication
+
+__all__ = ["Authenticator", "access_token_of", "requester_of"]
+
+
+class Authenticator(Protocol):
+    """Knows whose an access token is."""
+
+    async def authenticate(self, token: str) -> Requester:
+        """The requester that `token` stands for.
+
+        Raises:
+            UnknownToken: it is not, or no longer, valid.
+        """
+
+
+def access_token_of(headers: Mapping[str, str], query: Mapping[str, list[str]]) -> str | None:
+    """The access token of a request, if it has one."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        if scheme == "Bearer" or scheme.lower() == "bearer":
+            return token.strip() or None
+    # COMPAT: the query parameter is deprecated since v1.11 of the specification; older clients still use it.
+    values = query.get("access_token")
+    return values[0] if values and values[0] else None
+
+
+async def requester_of(
+    authentication: Authentication,
+    headers: Mapping[str, str],
+    query: Mapping[str, list[str]],
+    authenticator: Authenticator,
+) -> Requester | None:
+    """Who asks, as far as the endpoint wants to know.
+
+    Raises:
+        Forbidden: only administrators may call the endpoint.
+        MissingToken: the endpoint needs a token and there is none.
+        UnknownToken: the token is not valid.
+    """
+    if authentication is Authentication.NONE:
+        return None
+    token = access_token_of(headers, query)
+    if token is None:
+        if authentication is Authentication.OPTIONAL:
+            return None
+        raise MissingToken("Give an access token in the Authorization header.")
+    requester = await authenticator.authenticate(token)
+    if authentication is Authentication.ADMIN and not requester.is_admin:
+        raise Forbidden("Only administrators of this server may do this.")
+    return requester

@@ -1,0 +1,114 @@
+"""Finds the endpoint that answers a method and a path."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from urllib.parse import unquote
+
+from homeserver.core.errors import InvalidParam, MethodNotAllowed, Unrecognized
+from homeserver.http.endpoint import Endpoint
+
+__all__ = ["Router"]
+
+_NO_PARAMETERS: Mapping[str, str] = MappingProxyType({})
+
+
+class _Node:
+    """What is known of the paths that share a beginning; one level per segment."""
+
+    __slots__ = ("endpoints", "parameter", "segments")
+
+    def __init__(self) -> None:
+        self.segments: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
+        self.endpoints: dict[str, tuple[Endpoint, tuple[str, ...]]] = {}
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Enter an endpoint below this node, which is the root.
+
+        Raises:
+            ValueError: another endpoint has the same method and path.
+        """
+        node, names = self, []
+        for segment in endpoint.path.split("/"):
+            if segment.startswith("{") and segment.endswith("}"):
+                names.append(segment[1:-1])
+                node.parameter = node.parameter or _Node()
+                node = node.parameter
+            else:
+                node = node.segments.setdefault(segment, _Node())
+        if endpoint.method in node.endpoints:
+            raise ValueError(f"{endpoint.method} {endpoint.path} is declared twice")
+        node.endpoints[endpoint.method] = endpoint, tuple(names)
+
+    def find(self, segments: list[str], index: int) -> "tuple[_Node, tuple[str, ...]] | None":
+        """The node that the rest of `segments` leads to, and the segments that stand for parameters."""
+        if index == len(segments):
+            return (self, ()) if self.endpoints else None
+        segment = segments[index]
+        if (named := self.segments.get(segment)) is not None:
+            found = named.find(segments, index + 1)
+            if found is not None:
+                return found
+        # An empty parameter has a meaning only at the end, as in `/state/{type}/{state_key}`.
+        if self.parameter is not None and (segment or index == len(segments) - 1):
+            found = self.parameter.find(segments, index + 1)
+            if found is not None:
+                node, values = found
+                return node, (segment, *values)
+        return None
+
+
+class Router:
+    """All endpoints, by path and method."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._root = _Node()
+        self.endpoints = tuple(endpoints)
+        for endpoint in self.endpoints:
+            self._root.add(endpoint)
+
+    def match(self, method: str, path: str) -> tuple[Endpoint, Mapping[str, str]]:
+        """The endpoint for `method` on `path` (percent-encoded, without the query), and its parameters.
+
+        Raises:
+            InvalidParam: a parameter is no percent-encoded UTF-8.
+            MethodNotAllowed: the path exists, but not with this method.
+            Unrecognized: there is no such path.
+        """
+        found = self._find(path)
+        if found is None:
+            raise Unrecognized("This server has no such endpoint.")
+        node, values = found
+        entry = node.endpoints.get(method)
+        if entry is None and method == "HEAD":
+            entry = node.endpoints.get("GET")
+        if entry is None:
+            raise MethodNotAllowed(f"This endpoint answers only {', '.join(sorted(node.endpoints))}.")
+        endpoint, names = entry
+        if not names:
+            return endpoint, _NO_PARAMETERS
+        return endpoint, dict(zip(names, map(_decoded, values), strict=True))
+
+    def methods_of(self, path: str) -> list[str]:
+        """The methods that `path` can be asked with, in alphabetical order."""
+        found = self._find(path)
+        return sorted(found[0].endpoints) if found else []
+
+    def _find(self, path: str) -> tuple[_Node, tuple[str, ...]] | None:
+        # COMPAT: clients written before v1.1 of the specification ask for r0, which v3 took over unchanged.
+        if path.startswith("/_matrix/client/r0/"):
+            path = "/_matrix/client/v3/" + path[19:]
+        return self._root.find(path.split("/"), 0)
+
+
+def _decoded(segment: str) -> str:
+    if "%" not in segment:
+        return segment
+    try:
+        text = unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidParam("The path must be percent-encoded UTF-8.") from None
+    # No identifier holds NUL, and PostgreSQL has no text with it.
+    if "\0" in text:
+        raise InvalidParam("The path must not hold the character NUL.")
+    return text
