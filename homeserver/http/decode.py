@@ -1,0 +1,114 @@
+"""From the bytes of a request to values: the query, and the body as the endpoint declared it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+import orjson
+
+from homeserver.core.errors import BadJson, InvalidParam, NotJson
+
+__all__ = ["decoded_body", "decoded_query"]
+
+QUERY_PARAMETERS_MAX = 200
+
+_NO_QUERY: Mapping[str, list[str]] = MappingProxyType({})
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+"""One per body type that some endpoint declares, so their number is bounded."""
+
+
+def decoded_query(text: str) -> Mapping[str, list[str]]:
+    """The parameters of a query string (what follows the question mark).
+
+    Raises:
+        InvalidParam: it is no percent-encoded UTF-8, or holds too many parameters.
+    """
+    if not text:
+        return _NO_QUERY
+    try:
+        query = parse_qs(
+            text, keep_blank_values=True, errors="strict", max_num_fields=QUERY_PARAMETERS_MAX
+        )
+    except UnicodeDecodeError:
+        raise InvalidParam("The query must be percent-encoded UTF-8.") from None
+    except ValueError:
+        raise InvalidParam(f"The query must hold at most {QUERY_PARAMETERS_MAX} parameters.") from None
+    # No parameter has a use for NUL, and PostgreSQL has no text with it.
+    if "%00" in text or "\0" in text:
+        raise InvalidParam("The query must not hold the character NUL.")
+    return query
+
+
+def decoded_body(kind: type[Any], body: bytes, depth_max: int) -> Any:
+    """The JSON body as `kind`: dict, or a msgspec Struct type. An empty body counts as `{}`.
+
+    Raises:
+        BadJson: it is JSON, but not what is asked for, or nested too deeply.
+        NotJson: it is no JSON in UTF-8.
+    """
+    if not body:
+        body = b"{}"
+    # Counting is far cheaper than walking, and few bodies hold so many brackets at all.
+    if body.count(b"{") + body.count(b"[") > depth_max:
+        _check_depth(_loads(body), depth_max)
+    if kind is dict:
+        value = _loads(body)
+        if not isinstance(value, dict):
+            raise BadJson("The body must be a JSON object.")
+        return value
+    # msgspec does not look into fields that it skips.
+    if not body.isascii():
+        _check_utf8(body)
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadJson(f"The body is not as expected: {_sentence(str(error))}") from None
+    except RecursionError:
+        raise BadJson("The body is nested too deeply.") from None
+    except msgspec.DecodeError:
+        raise NotJson("The body must be JSON in UTF-8.") from None
+
+
+def _check_utf8(body: bytes) -> None:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        raise NotJson("The body must be JSON in UTF-8.") from None
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # orjson refuses deep nesting by itself, long after every sensible limit.
+        if "depth limit" in str(error):
+            raise BadJson("The body is nested too deeply.") from None
+        raise NotJson("The body must be JSON in UTF-8.") from None
+
+
+def _check_depth(value: Any, depth_max: int) -> None:
+    """Refuse a value with more than `depth_max` objects and arrays inside one another."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth_max):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+    if level:
+        raise BadJson(f"The body is nested deeper than {depth_max} levels.")
+
+
+def _sentence(message: str) -> str:
+    """Make a sentence for people of what msgspec says, e.g. ``Expected `int`, got `str` - at `$.a` ``."""
+    what, _, where = message.partition(" - at ")
+    where = where.strip("`").removeprefix("$").removeprefix(".")
+    what = what.replace("`", "").replace("Expected", "expected").replace("Object missing", "missing")
+    return f"{what} at {where}." if where else f"{what}."

@@ -1,0 +1,206 @@
+"""The way of a request: route, authenticate, rate limit, decode, respond; each step may refuse it."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from homeserver.core.errors import InvalidParam, MatrixError, MethodNotAllowed, TooLarge
+from homeserver.core.requester import Requester
+from homeserver.http.authenticate import Authenticator, requester_of
+from homeserver.http.decode import decoded_body, decoded_query
+from homeserver.http.endpoint import Authentication, Endpoint, RateLimit
+from homeserver.http.errors import error_response
+from homeserver.http.rate_limits import RateLimits
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+from homeserver.http.router import Router
+from homeserver.runtime.observation import (
+    Observer,
+    RequestFailed,
+    RequestFinished,
+    RequestTimedOut,
+    current_request_id,
+)
+
+__all__ = ["Dispatcher", "RawRequest"]
+
+CLIENT_CLOSED_REQUEST = 499
+"""What is noted, never sent, where the client went away before the answer."""
+
+
+@dataclass(slots=True)
+class RawRequest:
+    """A request as a carrier got it.
+
+    Attributes:
+        method: upper-case HTTP method.
+        target: path and query, percent-encoded.
+        headers: lower-case names.
+        body: undecoded.
+        client_address: IP address of the client.
+    """
+
+    method: str
+    target: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    client_address: str = ""
+
+
+class _Passage:
+    """What is known so far of one request on its way."""
+
+    __slots__ = ("endpoint", "path", "request_id", "requester", "timed_out")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.path = ""
+        self.endpoint: Endpoint | None = None
+        self.requester: Requester | None = None
+        self.timed_out = False
+
+    def expire(self, task: "asyncio.Task[object]") -> None:
+        """Cancel the work: its time is over."""
+        self.timed_out = True
+        task.cancel()
+
+
+class Dispatcher:
+    """Answers requests, whatever carries them.
+
+    Args:
+        router: knows the endpoints.
+        authenticator: knows whose an access token is.
+        rate_limits: counts requests; None where nothing is limited.
+        observer: told of every request.
+        body_bytes_max: larger bodies are refused.
+        json_depth_max: bodies with more levels of objects and arrays are refused.
+        stopwatch: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        router: Router,
+        authenticator: Authenticator,
+        rate_limits: RateLimits | None,
+        observer: Observer,
+        body_bytes_max: int = 1_048_576,
+        json_depth_max: int = 100,
+        stopwatch: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._router = router
+        self._authenticator = authenticator
+        self._rate_limits = rate_limits
+        self._observer = observer
+        self.body_bytes_max = body_bytes_max
+        self._json_depth_max = json_depth_max
+        self._stopwatch = stopwatch
+        self._request_numbers = itertools.count(1)
+
+    async def respond(self, raw: RawRequest) -> Response:
+        """Answer a request; whatever goes wrong becomes a response.
+
+        Cancel the task that awaits this if the client goes away.
+        """
+        started = self._stopwatch()
+        passage = _Passage(f"r{next(self._request_numbers)}")
+        context = current_request_id.set(passage.request_id)
+        status = CLIENT_CLOSED_REQUEST
+        try:
+            response = await self._respond(raw, passage)
+            status = response.status
+            return response
+        finally:
+            requester, endpoint = passage.requester, passage.endpoint
+            self._observer(
+                RequestFinished(
+                    raw.method,
+                    "unrecognized" if endpoint is None else endpoint.path,
+                    passage.path,
+                    status,
+                    (self._stopwatch() - started) * 1000,
+                    passage.request_id,
+                    "" if requester is None else requester.user_id,
+                    raw.client_address,
+                )
+            )
+            current_request_id.reset(context)
+
+    async def _respond(self, raw: RawRequest, passage: _Passage) -> Response:
+        try:
+            if raw.method == "OPTIONS":
+                # Every path answers OPTIONS, and none does anything; the carrier adds the CORS headers.
+                return Response()
+            return await self._answer(raw, passage)
+        except MethodNotAllowed as error:
+            response = error_response(error)
+            allowed = [*self._router.methods_of(passage.path), "OPTIONS"]
+            return replace(response, headers={**response.headers, "Allow": ", ".join(allowed)})
+        except MatrixError as error:
+            return error_response(error)
+        except Exception as error:  # noqa: BLE001 - the last place that can tell the client anything
+            self._observer(
+                RequestFailed(
+                    error=error, method=raw.method, path=passage.path, request_id=passage.request_id
+                )
+            )
+            sentence = "Something went wrong inside the server; its operator can look for the request ID."
+            body = {"errcode": "M_UNKNOWN", "error": sentence, "request_id": passage.request_id}
+            return json_response(body, 500)
+
+    async def _answer(self, raw: RawRequest, passage: _Passage) -> Response:
+        target, _, query_text = _text(raw.target).partition("?")
+        passage.path = target
+        endpoint, parameters = self._router.match(raw.method, target)
+        passage.endpoint = endpoint
+        request = Request(raw.method, target, parameters, decoded_query(query_text), raw.headers)
+        request.client_address = raw.client_address
+        request.request_id = passage.request_id
+        task = asyncio.current_task()
+        assert task is not None, "a request is answered in a task of its own"
+        timer = task.get_loop().call_later(endpoint.timeout_ms_max / 1000, passage.expire, task)
+        try:
+            return await self._perform(endpoint, request, raw.body, passage)
+        except asyncio.CancelledError:
+            # Only our own cancellation ends here; one from outside (the client went away) goes on.
+            if not passage.timed_out or task.uncancel():
+                raise
+            return self._timed_out(raw, endpoint, passage)
+        finally:
+            timer.cancel()
+
+    async def _perform(
+        self, endpoint: Endpoint, request: Request, body: bytes, passage: _Passage
+    ) -> Response:
+        if endpoint.authentication is not Authentication.NONE:
+            request.maybe_requester = passage.requester = await requester_of(
+                endpoint.authentication, request.headers, request.query, self._authenticator
+            )
+        if self._rate_limits is not None and endpoint.rate_limit is not RateLimit.NONE:
+            requester = passage.requester
+            key = request.client_address if requester is None else requester.user_id
+            self._rate_limits.check(endpoint.rate_limit, key)
+        if len(body) > self.body_bytes_max:
+            raise TooLarge(f"The body must not be larger than {self.body_bytes_max} bytes.")
+        if endpoint.body_raw:
+            request.body = body
+        elif endpoint.body is not None:
+            request.body = decoded_body(endpoint.body, body, self._json_depth_max)
+        return await endpoint.respond(request)
+
+    def _timed_out(self, raw: RawRequest, endpoint: Endpoint, passage: _Passage) -> Response:
+        self._observer(
+            RequestTimedOut(raw.method, passage.path, passage.request_id, endpoint.timeout_ms_max)
+        )
+        sentence = "This took too long and was given up; try again."
+        return json_response({"errcode": "M_UNKNOWN", "error": sentence}, 504)
+
+
+def _text(target: bytes) -> str:
+    try:
+        return target.decode()
+    except UnicodeDecodeError:
+        raise InvalidParam("The path and query must be percent-encoded UTF-8.") from None
