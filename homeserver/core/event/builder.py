@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from homeserver.core.canonical_json import check_canonical
+from homeserver.core.canonical_json import CANONICAL_INTEGER_MAX, check_canonical
 from homeserver.core.errors import BadJson
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.size import check_key_sizes, check_size
@@ -48,7 +48,7 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
         room_id: None for the create event of a room whose ID is that event's ID.
         prev_events: the forward extremities.
         auth_events: the events that allow this one.
-        depth: one more than the deepest of `prev_events`.
+        depth: one more than the deepest of `prev_events`; kept at the limit once that is reached.
         origin_server_ts: milliseconds since 1970.
         server_name: ours.
         signing_key: ours.
@@ -65,7 +65,7 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
     pdu: dict[str, Any] = {
         "auth_events": _references(auth_events, rules),
         "content": content,
-        "depth": depth,
+        "depth": min(depth, CANONICAL_INTEGER_MAX),
         "origin_server_ts": origin_server_ts,
         "prev_events": _references(prev_events, rules),
         "sender": sender,
