@@ -64,9 +64,11 @@ class EventFilter(msgspec.Struct, frozen=True, dict=True):
         return frozenset(self.not_senders or ())
 
 
-class _RoomSets(msgspec.Struct, frozen=True, dict=True):
-    rooms: Names | None = None
-    not_rooms: Names | None = None
+class _RoomSets:
+    __slots__ = ()
+
+    rooms: tuple[str, ...] | None
+    not_rooms: tuple[str, ...] | None
 
     @cached_property
     def room_set(self) -> frozenset[str] | None:
@@ -79,7 +81,7 @@ class _RoomSets(msgspec.Struct, frozen=True, dict=True):
         return frozenset(self.not_rooms or ())
 
 
-class RoomEventFilter(EventFilter, _RoomSets, frozen=True, dict=True):
+class RoomEventFilter(_RoomSets, EventFilter, frozen=True, dict=True):
     """Which events of rooms.
 
     Attributes:
@@ -91,6 +93,8 @@ class RoomEventFilter(EventFilter, _RoomSets, frozen=True, dict=True):
         contains_url: only events with, or only without, a `url` in their content.
     """
 
+    rooms: Names | None = None
+    not_rooms: Names | None = None
     lazy_load_members: bool = False
     include_redundant_members: bool = False
     unread_thread_notifications: bool = False
@@ -103,7 +107,7 @@ class RoomEventFilter(EventFilter, _RoomSets, frozen=True, dict=True):
         return limits == (None, None, None) and not self.not_types and not self.not_senders
 
 
-class RoomFilter(_RoomSets, frozen=True, dict=True):
+class RoomFilter(_RoomSets, msgspec.Struct, frozen=True, dict=True):
     """What of rooms.
 
     Attributes:
@@ -116,6 +120,8 @@ class RoomFilter(_RoomSets, frozen=True, dict=True):
         account_data: which account data of the rooms.
     """
 
+    rooms: Names | None = None
+    not_rooms: Names | None = None
     include_leave: bool = False
     ephemeral: RoomEventFilter = RoomEventFilter()
     state: RoomEventFilter = RoomEventFilter()
