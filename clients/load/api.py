@@ -58,6 +58,7 @@ class MatrixApi:
 
     async def register(self, username: str, shared_secret: str | None) -> None:
         """Make an account and take its access token."""
+        body: dict[str, Any]
         if shared_secret is None:
             body = {"username": username, "password": _PASSWORD, "auth": {"type": "m.login.dummy"}}
             answer = await self.call("POST", "/_matrix/client/v3/register", body)

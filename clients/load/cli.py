@@ -17,6 +17,8 @@ from clients.load.run import Report, Run
 
 __all__ = ["load"]
 
+_DEFAULTS = Plan()
+
 
 class _Bars:
     """One progress bar a phase, on standard error."""
@@ -46,16 +48,16 @@ def load(  # noqa: PLR0913 - typer makes one option of each parameter
     fresh: Annotated[
         bool, typer.Option(help="Start a fresh Isthmus for the run and remove it after.")
     ] = False,
-    users: Annotated[int, typer.Option(min=1, max=10_000)] = Plan.users,
-    rooms: Annotated[int, typer.Option(min=1, max=10_000)] = Plan.rooms,
-    members: Annotated[int, typer.Option(min=1, help="Members a room.")] = Plan.members,
+    users: Annotated[int, typer.Option(min=1, max=10_000)] = _DEFAULTS.users,
+    rooms: Annotated[int, typer.Option(min=1, max=10_000)] = _DEFAULTS.rooms,
+    members: Annotated[int, typer.Option(min=1, help="Members a room.")] = _DEFAULTS.members,
     senders: Annotated[
         int, typer.Option(min=1, max=1_000, help="Closed loop: concurrent senders.")
-    ] = Plan.senders,
-    messages: Annotated[int, typer.Option(min=1, help="Closed loop: messages in all.")] = Plan.messages,
-    rate: Annotated[int, typer.Option(min=1, help="Delivery: messages per second in all.")] = Plan.rate,
-    seconds: Annotated[int, typer.Option(min=1, help="Delivery: how long.")] = Plan.seconds,
-    receivers: Annotated[int, typer.Option(min=1, help="Delivery: receivers a room.")] = Plan.receivers,
+    ] = _DEFAULTS.senders,
+    messages: Annotated[int, typer.Option(min=1, help="Closed loop: messages in all.")] = _DEFAULTS.messages,
+    rate: Annotated[int, typer.Option(min=1, help="Delivery: messages per second in all.")] = _DEFAULTS.rate,
+    seconds: Annotated[int, typer.Option(min=1, help="Delivery: how long.")] = _DEFAULTS.seconds,
+    receivers: Annotated[int, typer.Option(min=1, help="Delivery: receivers a room.")] = _DEFAULTS.receivers,
     transport: Annotated[
         str, typer.Option(help="Receivers use long-poll or (Isthmus only) websocket.")
     ] = "long-poll",
