@@ -67,7 +67,7 @@ class SnowflakeClock:
         self.writer_id = writer_id
         self.last = 0
         self._ms = EPOCH_MS
-        self._sequence = -1
+        self._sequence = 0  # position 0 is nobody's
         self.raise_floor(floor)
 
     def next(self, now_ms: int) -> int:
@@ -171,7 +171,8 @@ class SyncToken:
             raise ValueError("The token is not one that this server gave.") from error
         positions = [int.from_bytes(packed[start : start + 8], "big") for start in range(0, len(packed), 8)]
         token = cls({writer_of(position): position for position in positions})
-        if token.encode() != text:  # one way to write it, so nothing odd is read
+        in_range = all(0 < position <= POSITION_MAX for position in positions)
+        if not in_range or token.encode() != text:  # one way to write it, so nothing odd is read
             raise ValueError("The token is not one that this server gave.")
         return token
 
