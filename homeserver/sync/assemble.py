@@ -1,0 +1,78 @@
+"""Puts a sync together: finds the rooms of the window, lets each stream tell its part, merges."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeserver.core.positions import SyncToken
+from homeserver.runtime.clock import Clock
+from homeserver.sync.body import Body
+from homeserver.sync.lazy_members import LazyMembers
+from homeserver.sync.live_users import LiveUser
+from homeserver.sync.notifier import Notifier
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.request import SyncRequest, Window
+from homeserver.sync.room_state import RoomStates
+from homeserver.sync.sight import Sights
+from homeserver.sync.spans import Span, spans_of
+from homeserver.sync.streams.joined_rooms import JoinedRooms
+from homeserver.sync.streams.left_rooms import LeftRooms
+from homeserver.sync.streams.offered_rooms import OfferedRooms
+from homeserver.sync.timeline import Timelines
+
+__all__ = ["Assembler", "Delta", "Stream"]
+
+
+class Stream(Protocol):
+    """One kind of news. Streams do not know each other; what they tell is merged in the body."""
+
+    async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
+        """Tell everything."""
+
+    async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
+        """Tell what is new in the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One answer.
+
+    Attributes:
+        token: where it leaves the client.
+        body: the JSON.
+        is_empty: it tells nothing but the token.
+    """
+
+    token: SyncToken
+    body: bytes
+    is_empty: bool
+
+
+class Assembler:
+    """Makes the answers of all syncs."""
+
+    def __init__(self, *, reads: SyncReads, notifier: Notifier, clock: Clock) -> None:
+        self._reads = reads
+        self._clock = clock
+        timelines = Timelines(reads, notifier.rooms)
+        states = RoomStates(reads, LazyMembers())
+        sights = Sights(reads)
+        self._streams: tuple[Stream, ...] = (
+            JoinedRooms(timelines=timelines, states=states, members=notifier.members, sights=sights),
+            OfferedRooms(reads),
+            LeftRooms(timelines=timelines, states=states, sights=sights),
+        )
+
+    async def assemble(
+        self, request: SyncRequest, user: LiveUser, since: SyncToken | None, now: SyncToken
+    ) -> Delta:
+        """Tell what is after `since` up to `now`."""
+        next_batch = now if since is None else now.merge(since)
+        window = Window(request, user, since, now, next_batch, self._clock.now_ms())
+        spans = await spans_of(window, self._reads)
+        body = Body()
+        for stream in self._streams:
+            if since is None:
+                await stream.complete(window, spans, body)
+            elif spans:
+                await stream.incremental(window, spans, body)
+        return Delta(next_batch, body.encode(next_batch), body.is_empty)

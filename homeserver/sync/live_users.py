@@ -1,0 +1,234 @@
+"""The rooms of the users who are here, kept current from the bus; and what happened in them lately."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from homeserver.core.changes import EventChange
+from homeserver.core.positions import SyncToken
+from homeserver.sync.ports import MembershipRow, SyncReads
+from homeserver.sync.waiter import Waiter
+
+__all__ = ["LiveUser", "LiveUsers", "MembershipChange", "RoomOfUser"]
+
+USERS_MAX = 10_000
+RECENT_PER_USER_MAX = 1_000
+CHANGES_PER_ROOM_MAX = 50
+
+# (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
+MembershipChange = tuple[int, str | None, str]
+UNKNOWN = "?"
+
+
+class RoomOfUser:
+    """One user's membership of one room, and how it came about lately."""
+
+    __slots__ = ("changes", "membership", "position", "room_id")
+
+    def __init__(self, room_id: str, position: int, before: str | None, membership: str) -> None:
+        self.room_id = room_id
+        self.membership = membership
+        self.position = position
+        self.changes: deque[MembershipChange] = deque(((position, before, membership),), CHANGES_PER_ROOM_MAX)
+
+    def changed(self, position: int, before: str | None, membership: str) -> None:
+        """Take note of a later member event."""
+        if len(self.changes) == CHANGES_PER_ROOM_MAX:
+            # The oldest goes; what was before the one that is now the oldest takes a look at the database.
+            self.changes.popleft()
+            oldest_position, _, oldest_after = self.changes.popleft()
+            self.changes.appendleft((oldest_position, UNKNOWN, oldest_after))
+        self.changes.append((position, before, membership))
+        self.position = position
+        self.membership = membership
+
+    def changes_after(self, since: SyncToken) -> list[MembershipChange] | None:
+        """The changes after `since`, oldest first; None if not all of them are known."""
+        found: list[MembershipChange] = []
+        for change in reversed(self.changes):
+            if since.covers(change[0]):
+                break
+            if change[1] == UNKNOWN:
+                return None
+            found.append(change)
+        found.reverse()
+        return found
+
+
+class LiveUser:
+    """What is known of one user who is here.
+
+    Attributes:
+        user_id: whose it is.
+        rooms: every room that the user has a membership of, forgotten ones excepted.
+    """
+
+    __slots__ = ("_dropped", "_floor", "_recent", "_waiters", "pins", "rooms", "user_id")
+
+    def __init__(self, user_id: str, floor: SyncToken) -> None:
+        self.user_id = user_id
+        self.rooms: dict[str, RoomOfUser] = {}
+        self.pins = 0
+        self._floor = floor
+        self._dropped: int | None = None
+        self._recent: deque[tuple[int, str]] = deque()
+        self._waiters: set[Waiter] = set()
+
+    @contextmanager
+    def waiting(self) -> Iterator[Waiter]:
+        """Lend a waiter that rings when something happens in one of the user's rooms."""
+        waiter = Waiter()
+        self._waiters.add(waiter)
+        self.pins += 1  # a user with a session is not pushed out of memory
+        try:
+            yield waiter
+        finally:
+            self.pins -= 1
+            self._waiters.discard(waiter)
+
+    def note(self, place: tuple[int, str]) -> None:
+        """Something happened at this (position, room ID): remember it, wake who waits."""
+        self._recent.append(place)
+        if len(self._recent) > RECENT_PER_USER_MAX:
+            self._dropped = self._recent.popleft()[0]
+        for waiter in self._waiters:
+            waiter.ring()
+
+    def recent_after(self, since: SyncToken) -> list[tuple[int, str]] | None:
+        """(position, room ID) of all that happened after `since`, oldest first; None if that is not known."""
+        found: list[tuple[int, str]] = []
+        for place in reversed(self._recent):
+            if since.covers(place[0]):
+                break
+            found.append(place)
+        if len(found) == len(self._recent) and not self._complete(since):
+            return None
+        found.reverse()
+        return found
+
+    def _complete(self, since: SyncToken) -> bool:
+        if self._dropped is not None:
+            return since.covers(self._dropped)
+        return since.covers_all_of(self._floor)
+
+
+class _Loading:
+    """A user whose rooms are being read: the member events that come meanwhile."""
+
+    __slots__ = ("done", "missed")
+
+    def __init__(self, done: "asyncio.Future[LiveUser]") -> None:
+        self.done = done
+        self.missed: list[EventChange] = []
+
+
+class LiveUsers:
+    """All users who are here: those with a session, and as many of the others as there is room for."""
+
+    def __init__(
+        self, reads: SyncReads, heard: Callable[[], SyncToken], *, users_max: int = USERS_MAX
+    ) -> None:
+        self._reads = reads
+        self._heard = heard
+        self._users_max = users_max
+        self._users: OrderedDict[str, LiveUser] = OrderedDict()
+        self._joined: dict[str, set[LiveUser]] = {}
+        self._loading: dict[str, _Loading] = {}
+
+    async def find(self, user_id: str) -> LiveUser:
+        """The user, read from the database if need be."""
+        user = self._users.get(user_id)
+        if user is not None:
+            self._users.move_to_end(user_id)
+            return user
+        loading = self._loading.get(user_id)
+        if loading is None:
+            # Listen first, then read: what is committed in between is seen by the one or the other.
+            loading = self._loading[user_id] = _Loading(asyncio.get_running_loop().create_future())
+            task = asyncio.ensure_future(self._load(user_id, loading))
+            loading.done.add_done_callback(lambda _: task)  # holds the task until it is done
+        return await asyncio.shield(loading.done)
+
+    def take_in(self, change: EventChange) -> None:
+        """Update memberships, remember where something happened, wake those whom it concerns."""
+        event = change.event
+        target: LiveUser | None = None
+        if event.type == "m.room.member" and event.state_key is not None:
+            loading = self._loading.get(event.state_key)
+            if loading is not None:
+                loading.missed.append(change)
+            target = self._users.get(event.state_key)
+        place = (change.position, change.room_id)
+        for user in self._joined.get(change.room_id, ()):
+            if user is not target:
+                user.note(place)
+        if target is not None:
+            self._apply(target, change)
+            target.note(place)
+
+    async def _load(self, user_id: str, loading: _Loading) -> None:
+        try:
+            rows = await self._reads.memberships_of(user_id)
+        except BaseException as error:  # whoever waits for the user is told, cancellation included
+            del self._loading[user_id]
+            loading.done.set_exception(error)
+            loading.done.exception()  # nobody may be waiting any more
+            if not isinstance(error, Exception):
+                raise
+            return
+        del self._loading[user_id]
+        # What happened in the user's rooms is noted from here on: nothing was while the rows were read.
+        user = LiveUser(user_id, self._heard())
+        self._put(user, rows)
+        for change in loading.missed:
+            self._apply(user, change)
+        loading.done.set_result(user)
+
+    def _put(self, user: LiveUser, rows: Iterable[MembershipRow]) -> None:
+        for row in rows:
+            if not row.forgotten:
+                user.rooms[row.room_id] = RoomOfUser(row.room_id, row.position, UNKNOWN, row.membership)
+                if row.membership == "join":
+                    self._joined.setdefault(row.room_id, set()).add(user)
+        self._users[user.user_id] = user
+        if len(self._users) > self._users_max:
+            self._push_out()
+
+    def _push_out(self) -> None:
+        # Whoever is in use right now (pinned) stays; the newest, just loaded, is about to be used.
+        others = islice(self._users.values(), len(self._users) - 1)
+        idle = next((user for user in others if not user.pins), None)
+        if idle is None:
+            return
+        del self._users[idle.user_id]
+        for room in idle.rooms.values():
+            self._leave(idle, room.room_id)
+
+    def _apply(self, user: LiveUser, change: EventChange) -> None:
+        membership = _membership_of(change)
+        room = user.rooms.get(change.room_id)
+        if room is None:
+            before = change.previous_membership
+            user.rooms[change.room_id] = RoomOfUser(change.room_id, change.position, before, membership)
+        elif change.position > room.position:
+            room.changed(change.position, room.membership, membership)
+        else:
+            return  # the read saw it already
+        if membership == "join":
+            self._joined.setdefault(change.room_id, set()).add(user)
+        else:
+            self._leave(user, change.room_id)
+
+    def _leave(self, user: LiveUser, room_id: str) -> None:
+        joined = self._joined.get(room_id)
+        if joined is not None:
+            joined.discard(user)
+            if not joined:
+                del self._joined[room_id]
+
+
+def _membership_of(change: EventChange) -> str:
+    membership = change.event.content.get("membership")
+    return membership if isinstance(membership, str) else "leave"

@@ -1,0 +1,55 @@
+"""The reader of the bus: keeps what sync remembers current, and wakes the sessions that are concerned."""
+
+from collections.abc import Callable, Sequence
+
+from homeserver.cluster.bus import Bus
+from homeserver.core.changes import Change, EventChange
+from homeserver.core.positions import SyncToken
+from homeserver.sync.live_users import LiveUsers
+from homeserver.sync.members import RoomMembers
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.room_cache import RoomCache
+
+__all__ = ["Notifier"]
+
+
+class Notifier:
+    """Takes in every commit, in one step of the loop: whoever looks after it sees all of it.
+
+    Attributes:
+        heard: up to where everything has been published; what a sync answers with.
+        rooms: recent events by room.
+        users: the users who are here.
+        members: members by room, for summaries.
+    """
+
+    def __init__(self, reads: SyncReads, heads: SyncToken) -> None:
+        self.heard = heads
+        self.rooms = RoomCache(heads)
+        self.users = LiveUsers(reads, lambda: self.heard)
+        self.members = RoomMembers(reads)
+        self._unsubscribe: Callable[[], None] | None = None
+
+    @classmethod
+    async def start(cls, bus: Bus, reads: SyncReads) -> "Notifier":
+        """Read where the writers stand and follow the bus from there; before anything is written."""
+        notifier = cls(reads, await reads.heads())
+        notifier._unsubscribe = bus.subscribe(notifier.take_in)
+        return notifier
+
+    def stop(self) -> None:
+        """Follow the bus no more."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+
+    def take_in(self, changes: Sequence[Change]) -> None:
+        """Take in one commit: first remember, then move the token, so that no reader sees half of it."""
+        heard = self.heard
+        for change in changes:
+            heard = heard.advance(change.position)
+            if isinstance(change, EventChange):
+                self.rooms.append(change)
+                self.members.take_in(change)
+                self.users.take_in(change)
+        self.heard = heard

@@ -1,0 +1,68 @@
+"""What sync reads when its caches do not know: the rows that the writers committed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeserver.core.event.pdu import Event
+from homeserver.core.positions import SyncToken
+from homeserver.sync.timeline_event import TimelineEvent
+
+__all__ = ["MembershipRow", "SyncReads"]
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipRow:
+    """A user's membership of a room, as it is now.
+
+    Attributes:
+        position: of the member event that says so.
+        forgotten: the user left and wants to hear no more of the room.
+    """
+
+    room_id: str
+    membership: str
+    position: int
+    forgotten: bool = False
+
+
+class SyncReads(Protocol):
+    """Reads from the primary database. Rows may be ahead of what was published: readers check positions."""
+
+    async def heads(self) -> SyncToken:
+        """The last position of every writer there ever was."""
+
+    async def memberships_of(self, user_id: str) -> Sequence[MembershipRow]:
+        """Every room of a user."""
+
+    async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
+        """(user ID, membership, position) of everybody who ever was in a room, by position."""
+
+    async def events_until(self, room_id: str, position: int, count_max: int) -> Sequence[TimelineEvent]:
+        """The last events of a room's timeline at or before `position`, newest first."""
+
+    async def state_at(
+        self, room_id: str, position: int, *, members: Collection[str] | None = None
+    ) -> Sequence[Event]:
+        """The state of a room after the event at `position`, or the last one before it.
+
+        Args:
+            room_id: the room.
+            position: a place in its timeline.
+            members: None: the member events of all; else only those of these users.
+        """
+
+    async def members_at(self, room_id: str, position: int, user_ids: Collection[str]) -> Sequence[Event]:
+        """The member events of some users as of `position`."""
+
+    async def state_changes(self, room_id: str, after: int, until: int) -> Sequence[tuple[int, Event]]:
+        """State events with `after` < position ≤ `until`, oldest first."""
+
+    async def membership_history(self, room_id: str, user_id: str) -> Sequence[tuple[int, str]]:
+        """Every membership that a user had in a room, oldest first."""
+
+    async def visibility_history(self, room_id: str) -> Sequence[tuple[int, str]]:
+        """Every history visibility that a room had, oldest first."""
+
+    async def events(self, event_ids: Collection[str]) -> dict[str, Event]:
+        """Events by ID, those that are there."""

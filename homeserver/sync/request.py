@@ -1,0 +1,83 @@
+"""What a client asks of a sync, decoded; and the stretch of the streams that one answer is about."""
+
+from dataclasses import dataclass
+
+from homeserver.core.errors import InvalidParam
+from homeserver.core.filters import Filter
+from homeserver.core.positions import SyncToken
+from homeserver.core.requester import Requester
+from homeserver.sync.live_users import LiveUser
+
+__all__ = ["SyncRequest", "Window", "parse_since"]
+
+TIMELINE_LIMIT_DEFAULT = 10
+TIMELINE_LIMIT_MAX = 1_000
+TIMEOUT_MS_MAX = 50_000
+
+NO_FILTER = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """A sync as asked for.
+
+    Attributes:
+        requester: who asks.
+        filter: what of it is wanted.
+        since: the token that the client has; None for a complete sync.
+        full_state: tell the whole state of each joined room again.
+        use_state_after: tell the state after the timeline, not before it.
+        timeout_ms: how long to wait if there is nothing to tell.
+        timeline_limit_default: events per room if the filter does not say.
+        events_max: page forward: tell of at most so many events at once (about), oldest first; 0: of all.
+    """
+
+    requester: Requester
+    filter: Filter = NO_FILTER
+    since: SyncToken | None = None
+    full_state: bool = False
+    use_state_after: bool = False
+    timeout_ms: int = 0
+    timeline_limit_default: int = TIMELINE_LIMIT_DEFAULT
+    events_max: int = 0
+
+    @property
+    def timeline_limit(self) -> int:
+        """How many events of one room's timeline to tell."""
+        limit = self.filter.room.timeline.limit
+        return min(self.timeline_limit_default if limit is None else limit, TIMELINE_LIMIT_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one answer is about: everything after `since` up to `now`.
+
+    Attributes:
+        request: what was asked.
+        user: the rooms of who asks.
+        since: where the client is; None for a complete sync.
+        now: up to where to tell.
+        next_batch: where the client will be; never behind where it was.
+        now_ms: wall time, for the age of events.
+    """
+
+    request: SyncRequest
+    user: LiveUser
+    since: SyncToken | None
+    now: SyncToken
+    next_batch: SyncToken
+    now_ms: int
+
+
+def parse_since(text: str | None) -> SyncToken | None:
+    """Read the `since` token of a client; an empty one counts as none.
+
+    Raises:
+        InvalidParam: it is not one of ours.
+    """
+    if not text:
+        return None  # COMPAT: some clients send an empty `since` at first
+    try:
+        return SyncToken.parse(text)
+    except ValueError as error:
+        raise InvalidParam(f"since: {error}") from None

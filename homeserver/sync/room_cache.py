@@ -1,0 +1,103 @@
+"""The recent events of rooms in which something happened lately: live readers need no database."""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from homeserver.core.changes import EventChange
+from homeserver.core.positions import SyncToken
+from homeserver.sync.timeline_event import TimelineEvent
+
+__all__ = ["RoomCache"]
+
+ROOMS_MAX = 10_000
+EVENTS_PER_ROOM_MAX = 500
+
+
+class _Recent:
+    """The last events of one room, and from where on they are all there."""
+
+    __slots__ = ("dropped", "events", "floor")
+
+    def __init__(self, floor: SyncToken) -> None:
+        self.events: deque[TimelineEvent] = deque()
+        self.floor = floor
+        self.dropped: int | None = None  # position of the last event that had to go
+
+
+class RoomCache:
+    """Remembers what was published, newest rooms first; says honestly where its knowledge ends.
+
+    A room that is not here had no event since the floor: the point at which this process began to listen,
+    raised by each room that is pushed out to that room's last event.
+    """
+
+    def __init__(
+        self, floor: SyncToken, *, rooms_max: int = ROOMS_MAX, events_per_room_max: int = EVENTS_PER_ROOM_MAX
+    ) -> None:
+        self._rooms: OrderedDict[str, _Recent] = OrderedDict()
+        self._rooms_max = rooms_max
+        self._events_per_room_max = events_per_room_max
+        self._floor = floor
+
+    def append(self, change: EventChange) -> None:
+        """Take in an event that was just committed, and what it redacted."""
+        room_id = change.room_id
+        recent = self._rooms.get(room_id)
+        if recent is None:
+            recent = self._rooms[room_id] = _Recent(self._floor)
+            if len(self._rooms) > self._rooms_max:
+                self._push_out()
+        else:
+            self._rooms.move_to_end(room_id)
+        shown = TimelineEvent.of_change(change)
+        if change.redacted is not None:
+            _redact(recent.events, change)
+        if shown.lacks_replaced:
+            _find_replaced(recent.events, shown)
+        recent.events.append(shown)
+        if len(recent.events) > self._events_per_room_max:
+            recent.dropped = recent.events.popleft().position
+
+    def after(self, room_id: str, since: SyncToken) -> list[TimelineEvent] | None:
+        """The events of a room after `since`, oldest first; None if they are not all here."""
+        recent = self._rooms.get(room_id)
+        if recent is None:
+            return [] if since.covers_all_of(self._floor) else None
+        found = list(_until_covered(recent.events, since))
+        if len(found) == len(recent.events) and not self._complete(recent, since):
+            return None
+        found.reverse()
+        return found
+
+    @staticmethod
+    def _complete(recent: _Recent, since: SyncToken) -> bool:
+        if recent.dropped is not None:
+            return since.covers(recent.dropped)
+        return since.covers_all_of(recent.floor)
+
+    def _push_out(self) -> None:
+        _, recent = self._rooms.popitem(last=False)
+        self._floor = self._floor.advance(recent.events[-1].position)
+
+
+def _until_covered(events: deque[TimelineEvent], since: SyncToken) -> Iterator[TimelineEvent]:
+    for each in reversed(events):
+        if since.covers(each.position):
+            return
+        yield each
+
+
+def _redact(events: deque[TimelineEvent], change: EventChange) -> None:
+    redacted = change.redacted
+    assert redacted is not None
+    for each in events:
+        if each.event.event_id == redacted.event_id:
+            each.redact(redacted)
+            return
+
+
+def _find_replaced(events: deque[TimelineEvent], shown: TimelineEvent) -> None:
+    for each in reversed(events):
+        if each.event.event_id == shown.replaces:
+            shown.replaced_is(each.event)
+            return

@@ -1,0 +1,102 @@
+"""The state of one room in one window: whole for a room that is new to the client, else what changed."""
+
+from collections.abc import Iterable, Sequence
+
+from homeserver.core.event.pdu import Event
+from homeserver.core.filters import event_passes, room_passes
+from homeserver.sync.lazy_members import LazyMembers
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.request import Window
+from homeserver.sync.timeline import Timeline
+
+__all__ = ["RoomStates"]
+
+MEMBER = "m.room.member"
+
+
+class RoomStates:
+    """Finds the state events that go with a timeline.
+
+    They are those before the timeline's first event; or, if the client asks for the state *after*, those up
+    to its end.
+    """
+
+    def __init__(self, reads: SyncReads, lazy_members: LazyMembers) -> None:
+        self._reads = reads
+        self._lazy_members = lazy_members
+
+    async def complete(
+        self, window: Window, room_id: str, timeline: Timeline, heroes: Sequence[str] = ()
+    ) -> list[Event]:
+        """The whole state; with lazy loading only the members that the client needs to show the timeline."""
+        request = window.request
+        wanted = request.filter.room.state
+        edge = timeline.end if request.use_state_after else timeline.start
+        members: set[str] | None = None
+        if wanted.lazy_load_members:
+            members = {window.user.user_id, *heroes, *_senders(timeline)}
+        events = list(await self._reads.state_at(room_id, edge, members=members))
+        if not request.use_state_after:
+            events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
+        if wanted.lazy_load_members:
+            self._tell(window, room_id, events)
+        return self._filtered(window, room_id, events)
+
+    async def delta(self, window: Window, room_id: str, timeline: Timeline) -> list[Event]:
+        """What changed between `since` and the timeline, and members that its senders need."""
+        since = window.since
+        assert since is not None, "a delta has a beginning"
+        request = window.request
+        events: list[Event] = []
+        if timeline.limited:
+            # A gap: whatever changed in it, members included, told already or not.
+            changes = await self._reads.state_changes(room_id, since.lowest, timeline.start)
+            events = [event for position, event in changes if not since.covers(position)]
+        events = _with([], events)
+        events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
+        if request.use_state_after:
+            told = [shown.event for shown in timeline.events if shown.event.state_key is not None]
+            events = _with(events, told)
+        if request.filter.room.state.lazy_load_members:
+            events += await self._senders_untold(window, room_id, timeline, events)
+            self._tell(window, room_id, events)
+        return self._filtered(window, room_id, events)
+
+    async def _senders_untold(
+        self, window: Window, room_id: str, timeline: Timeline, events: Iterable[Event]
+    ) -> Sequence[Event]:
+        request = window.request
+        there = {event.state_key for event in events if event.type == MEMBER}
+        senders: Iterable[str] = _senders(timeline) - there
+        if not request.filter.room.state.include_redundant_members:
+            session_id = request.requester.session_id
+            senders = self._lazy_members.untold(session_id, room_id, senders, window.since)
+        if not senders:
+            return ()
+        edge = timeline.end if request.use_state_after else timeline.start
+        return await self._reads.members_at(room_id, edge, list(senders))
+
+    def _tell(self, window: Window, room_id: str, events: Iterable[Event]) -> None:
+        told = [event.state_key for event in events if event.type == MEMBER and event.state_key is not None]
+        self._lazy_members.tell(window.request.requester.session_id, room_id, told, window.next_batch)
+
+    @staticmethod
+    def _filtered(window: Window, room_id: str, events: list[Event]) -> list[Event]:
+        wanted = window.request.filter.room.state
+        if not room_passes(wanted, room_id):
+            return []
+        if not wanted.passes_all:
+            events = [e for e in events if event_passes(wanted, e.type, e.sender, e.content)]
+        return events if wanted.limit is None else events[: wanted.limit]
+
+
+def _senders(timeline: Timeline) -> set[str]:
+    return {shown.event.sender for shown in timeline.events}
+
+
+def _with(events: Iterable[Event], later: Iterable[Event]) -> list[Event]:
+    """Put later state events over earlier ones: one for each type and state key."""
+    state = {(event.type, event.state_key): event for event in events}
+    for event in later:
+        state[event.type, event.state_key] = event
+    return list(state.values())

@@ -1,0 +1,131 @@
+"""How a user's membership of each room moved between two tokens: which section of a sync it belongs to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from homeserver.core.filters import room_passes
+from homeserver.sync.live_users import MembershipChange, RoomOfUser
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.request import Window
+
+__all__ = ["Section", "Span", "spans_of"]
+
+
+class Section(Enum):
+    """The sections of `rooms` in a sync."""
+
+    JOIN = "join"
+    INVITE = "invite"
+    KNOCK = "knock"
+    LEAVE = "leave"
+
+
+_SECTIONS = {
+    "join": Section.JOIN,
+    "invite": Section.INVITE,
+    "knock": Section.KNOCK,
+    "leave": Section.LEAVE,
+    "ban": Section.LEAVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One room in one window.
+
+    Attributes:
+        room_id: which room.
+        section: where it belongs.
+        position: of the user's last member event in the window or before it.
+        anew: the client has no connected view of the room: it needs the state whole.
+        was_joined: the user was in the room at some time between the tokens.
+    """
+
+    room_id: str
+    section: Section
+    position: int
+    anew: bool = False
+    was_joined: bool = True
+
+
+async def spans_of(window: Window, reads: SyncReads) -> list[Span]:
+    """Every room of which the window may have something to tell."""
+    found = []
+    for room in _candidates(window):
+        if not room_passes(window.request.filter.room, room.room_id):
+            continue
+        if room.membership == "join" and _settled(window, room):
+            found.append(Span(room.room_id, Section.JOIN, room.position))
+            continue
+        span = await _span_of(window, room, reads)
+        if span is not None:
+            found.append(span)
+    return found
+
+
+def _settled(window: Window, room: RoomOfUser) -> bool:
+    """The membership did not change in the window."""
+    return window.since is not None and window.since.covers(room.position)
+
+
+def _candidates(window: Window) -> Iterable[RoomOfUser]:
+    rooms = window.user.rooms
+    since = window.since
+    if since is None or window.request.full_state:
+        return list(rooms.values())
+    recent = window.user.recent_after(since)
+    if recent is None:
+        every = rooms.values()
+        return [room for room in every if room.membership == "join" or not since.covers(room.position)]
+    changed = dict.fromkeys(room_id for _, room_id in recent)
+    return [rooms[room_id] for room_id in changed if room_id in rooms]
+
+
+async def _span_of(window: Window, room: RoomOfUser, reads: SyncReads) -> Span | None:
+    since = window.since
+    if since is None:
+        return await _complete_span(window, room, reads)
+    known = room.changes_after(since)
+    if known is None:
+        known = [change for change in await _history(window, room, reads) if not since.covers(change[0])]
+    changes = [change for change in known if window.now.covers(change[0])]
+    if not changes:
+        # What is yet to come is told with the next window; until then the membership is what it was before.
+        held = known[0][1] if known else room.membership
+        return Span(room.room_id, Section.JOIN, room.position) if held == "join" else None
+    before, (position, _, membership) = changes[0][1], changes[-1]
+    section = _SECTIONS.get(membership)
+    was_joined = before == "join" or any(after == "join" for _, _, after in changes)
+    if section is Section.JOIN:
+        anew = before != "join" or any(after != "join" for _, _, after in changes)
+        return Span(room.room_id, Section.JOIN, position, anew=anew)
+    if section is Section.LEAVE and before is None and not was_joined and membership != "ban":
+        return None  # came and went between two syncs; the client never knew of the room
+    if section is None:
+        return None
+    anew = before != "join" or any(after == "join" and held != "join" for _, held, after in changes)
+    return Span(room.room_id, section, position, anew=anew, was_joined=was_joined)
+
+
+async def _complete_span(window: Window, room: RoomOfUser, reads: SyncReads) -> Span | None:
+    position, membership = room.position, room.membership
+    if not window.now.covers(position):
+        known = [change for change in await _history(window, room, reads) if window.now.covers(change[0])]
+        if not known:
+            return None
+        position, _, membership = known[-1]
+    section = _SECTIONS.get(membership)
+    if section is None or (section is Section.LEAVE and not window.request.filter.room.include_leave):
+        return None
+    return Span(room.room_id, section, position, anew=True)
+
+
+async def _history(window: Window, room: RoomOfUser, reads: SyncReads) -> Sequence[MembershipChange]:
+    history = await reads.membership_history(room.room_id, window.user.user_id)
+    before: str | None = None
+    changes: list[MembershipChange] = []
+    for position, membership in history:
+        changes.append((position, before, membership))
+        before = membership
+    return changes

@@ -1,0 +1,79 @@
+"""The rooms that the user is in: `rooms.join`."""
+
+from homeserver.sync.body import Body, room_part
+from homeserver.sync.members import RoomMembers
+from homeserver.sync.request import Window
+from homeserver.sync.room_state import MEMBER, RoomStates
+from homeserver.sync.sight import Sights
+from homeserver.sync.spans import Section, Span
+from homeserver.sync.timeline import Timeline, Timelines
+
+__all__ = ["JoinedRooms"]
+
+
+class JoinedRooms:
+    """Tells of events, state and members of joined rooms."""
+
+    def __init__(
+        self, *, timelines: Timelines, states: RoomStates, members: RoomMembers, sights: Sights
+    ) -> None:
+        self._timelines = timelines
+        self._states = states
+        self._members = members
+        self._sights = sights
+
+    async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
+        """Every joined room whole."""
+        for span in spans:
+            if span.section is Section.JOIN:
+                body.joined.append(await self._whole(window, span))
+
+    async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
+        """What is new in joined rooms; rooms that were joined since, whole."""
+        for span in spans:
+            if span.section is not Section.JOIN:
+                continue
+            if span.anew or window.request.full_state:
+                body.joined.append(await self._whole(window, span))
+                continue
+            timeline = await self._timelines.read(window, span.room_id, window.since)
+            if timeline.events or timeline.limited or timeline.passed_over:
+                part = await self._changed(window, span.room_id, timeline)
+                if part is not None:
+                    body.joined.append(part)
+
+    async def _whole(self, window: Window, span: Span) -> bytes:
+        room_id = span.room_id
+        # In a room that is new to the client there is no timeline to go on with.
+        since = None if span.anew else window.since
+        timeline = await self._timelines.read(window, room_id, since)
+        if since is None and any(shown.position < span.position for shown in timeline.events):
+            # Some of it is from before the user's last member event: may the user see that?
+            sees = await self._sights.of(room_id, window.user.user_id)
+            if not all(sees(shown.position) for shown in timeline.events):
+                timeline = await self._timelines.read(window, room_id, since, sees=sees)
+        if span.anew and window.since is not None:
+            timeline.limited = True  # the client may hold an older piece, which this one does not follow
+        summary = await self._members.summary(room_id, window.user.user_id)
+        state = await self._states.complete(window, room_id, timeline, summary.heroes)
+        return room_part(window, room_id, timeline, state, summary.json())
+
+    async def _changed(self, window: Window, room_id: str, timeline: Timeline) -> bytes | None:
+        request = window.request
+        if (
+            timeline.limited
+            or timeline.passed_over
+            or request.use_state_after
+            or request.filter.room.state.lazy_load_members
+        ):
+            state = await self._states.delta(window, room_id, timeline)
+        else:
+            state = []  # the live case: all that changed is in the timeline
+        summary = None
+        if any(shown.event.type == MEMBER for shown in timeline.events) or any(
+            event.type == MEMBER for event in state
+        ):
+            summary = (await self._members.summary(room_id, window.user.user_id)).json()
+        if not (timeline.events or timeline.limited or state):
+            return None  # the filters let nothing through
+        return room_part(window, room_id, timeline, state, summary)

@@ -1,0 +1,49 @@
+"""The rooms that the user left or was banned from: `rooms.leave`; each once, up to the leaving."""
+
+from homeserver.sync.body import Body, room_part
+from homeserver.sync.request import Window
+from homeserver.sync.room_state import RoomStates
+from homeserver.sync.sight import Sights
+from homeserver.sync.spans import Section, Span
+from homeserver.sync.timeline import Timeline, Timelines
+
+__all__ = ["LeftRooms"]
+
+
+class LeftRooms:
+    """Tells of rooms up to the user's going."""
+
+    def __init__(self, *, timelines: Timelines, states: RoomStates, sights: Sights) -> None:
+        self._timelines = timelines
+        self._states = states
+        self._sights = sights
+
+    async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
+        """Every room that was left, if the filter asks for them."""
+        for span in spans:
+            if span.section is Section.LEAVE:
+                body.left.append(await self._left(window, span))
+
+    async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
+        """The rooms that were left since."""
+        await self.complete(window, spans, body)
+
+    async def _left(self, window: Window, span: Span) -> bytes:
+        room_id = span.room_id
+        since = None if span.anew else window.since
+        sees = await self._sights.of(room_id, window.user.user_id)
+        timeline = await self._timelines.read(window, room_id, since, until=span.position, sees=sees)
+        if not span.was_joined:
+            # An invite that was turned down, or a ban of someone outside: the member event alone.
+            timeline = Timeline(
+                [shown for shown in timeline.events if shown.position == span.position],
+                limited=False, start=span.position - 1, end=span.position, passed_over=[],
+            )  # fmt: skip
+            return room_part(window, room_id, timeline, [])
+        if span.anew:
+            if window.since is not None:
+                timeline.limited = True
+            state = await self._states.complete(window, room_id, timeline)
+        else:
+            state = await self._states.delta(window, room_id, timeline)
+        return room_part(window, room_id, timeline, state)

@@ -1,0 +1,169 @@
+"""The timeline of one room in one window: from memory where it is all there, else from the database."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
+from homeserver.core.positions import SyncToken
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.request import Window
+from homeserver.sync.room_cache import RoomCache
+from homeserver.sync.timeline_event import TimelineEvent
+
+__all__ = ["Sees", "Timeline", "Timelines"]
+
+PAGES_MAX = 6
+PAGE_EVENTS_MIN = 20
+PAGE_EVENTS_MAX = 1_000
+
+Sees = Callable[[int], bool]
+"""Whether the reader may see the event at a position."""
+
+
+@dataclass(slots=True)
+class Timeline:
+    """What is told of a room's timeline.
+
+    Attributes:
+        events: oldest first.
+        limited: there are more between `since` and the first of these.
+        start: place before the first of these: everything at or below it is what `prev_batch` leads to.
+        end: position of the last event in the window, shown or not.
+        passed_over: state events among them that the timeline filter kept out.
+    """
+
+    events: list[TimelineEvent]
+    limited: bool
+    start: int
+    end: int
+    passed_over: list[TimelineEvent]
+
+
+class _Gathering:
+    """Takes events newest first until there are enough."""
+
+    __slots__ = (
+        "_all_pass", "_filter", "_none_pass", "_sees", "_unseen", "end", "kept", "left", "limited",
+        "passed_over", "start",
+    )  # fmt: skip
+
+    def __init__(self, event_filter: RoomEventFilter, room_id: str, limit: int, sees: Sees | None) -> None:
+        self._filter = event_filter
+        self._all_pass = event_filter.passes_all
+        self._none_pass = not room_passes(event_filter, room_id)
+        self._sees = sees
+        self._unseen: list[TimelineEvent] = []
+        self.left = limit
+        self.kept: list[TimelineEvent] = []
+        self.passed_over: list[TimelineEvent] = []
+        self.limited = False
+        self.start = 0
+        self.end = 0
+
+    def take(self, shown: TimelineEvent) -> bool:
+        """Take one event; False if it is one too many."""
+        event = shown.event
+        self.end = self.end or shown.position
+        if self._sees is not None and not self._sees(shown.position):
+            if event.state_key is not None:
+                self._unseen.append(shown)
+            return True
+        if self._none_pass or not (
+            self._all_pass or event_passes(self._filter, event.type, event.sender, event.content)
+        ):
+            if event.state_key is not None:
+                self.passed_over.append(shown)
+        elif not self.left:
+            self.limited = True
+            return False
+        else:
+            self.left -= 1
+            self.kept.append(shown)
+        self.start = shown.position - 1
+        if self._unseen:
+            # Not to be seen as events, but what they changed between those shown holds: it is told as state.
+            self.passed_over += self._unseen
+            self._unseen = []
+        return True
+
+
+class Timelines:
+    """Reads timelines."""
+
+    def __init__(self, reads: SyncReads, cache: RoomCache) -> None:
+        self._reads = reads
+        self._cache = cache
+
+    async def read(
+        self,
+        window: Window,
+        room_id: str,
+        since: SyncToken | None,
+        *,
+        until: int | None = None,
+        sees: Sees | None = None,
+    ) -> Timeline:
+        """Read the last events of a room after `since` that the window covers.
+
+        Args:
+            window: says up to where, and how many.
+            room_id: which room.
+            since: where the client is in this room; None if it has nothing of it.
+            until: no event beyond this position.
+            sees: which events the reader may see; None for all.
+        """
+        request = window.request
+        gathering = _Gathering(request.filter.room.timeline, room_id, request.timeline_limit, sees)
+        cached = None if since is None else self._cache.after(room_id, since)
+        if cached is None:
+            await self._read_back(gathering, window.now, room_id, since, until)
+        else:
+            cached.reverse()
+            _take_all(gathering, cached, window.now, until)
+        edge = window.now.highest if until is None else until
+        gathering.end = gathering.end or edge
+        gathering.start = gathering.start or gathering.end
+        gathering.kept.reverse()
+        await self._fill_replaced(gathering.kept)
+        return Timeline(
+            gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over
+        )
+
+    async def _read_back(
+        self, gathering: _Gathering, now: SyncToken, room_id: str, since: SyncToken | None, until: int | None
+    ) -> None:
+        place = now.highest if until is None else until
+        count = max(gathering.left + 1, PAGE_EVENTS_MIN)
+        for _ in range(PAGES_MAX):
+            page = await self._reads.events_until(room_id, place, count)
+            for shown in page:
+                if since is not None and since.covers(shown.position):
+                    return
+                if now.covers(shown.position) and not gathering.take(shown):
+                    return
+            if len(page) < count:
+                return
+            place = page[-1].position - 1
+            count = min(2 * count, PAGE_EVENTS_MAX)
+        gathering.limited = True  # the filter lets too little through: the client may look further itself
+
+    async def _fill_replaced(self, events: Iterable[TimelineEvent]) -> None:
+        lacking = [shown for shown in events if shown.lacks_replaced]
+        if not lacking:
+            return
+        # Once per event and process: the answer stays with the cached event.
+        replaced = await self._reads.events({shown.replaces for shown in lacking if shown.replaces})
+        for shown in lacking:
+            event = replaced.get(shown.replaces or "")
+            if event is not None:
+                shown.replaced_is(event)
+
+
+def _take_all(
+    gathering: _Gathering, newest_first: Iterable[TimelineEvent], now: SyncToken, until: int | None
+) -> None:
+    for shown in newest_first:
+        if not now.covers(shown.position) or (until is not None and shown.position > until):
+            continue
+        if not gathering.take(shown):
+            return

@@ -1,0 +1,97 @@
+"""An event in a room's timeline, as every sync shows it; encoded once, whoever reads it."""
+
+import orjson
+
+from homeserver.core.changes import EventChange
+from homeserver.core.event.format import client_event
+from homeserver.core.event.pdu import Event
+
+__all__ = ["TimelineEvent", "event_json"]
+
+
+def event_json(event: Event) -> bytes:
+    """An event of the `state` part of a room: no room ID (the response says it), nothing unsigned."""
+    return client_event(event, room_id=False)
+
+
+class TimelineEvent:
+    """One event and what readers are told about it beside what was signed.
+
+    Attributes:
+        position: its place in the room, and in the stream of its writer.
+        event: the event; the redacted one once it is redacted.
+        replaces: ID of the state event that it replaced, if any.
+        session_id: the session that sent it, if it is known.
+        transaction_id: the transaction ID of that session.
+    """
+
+    __slots__ = (
+        "_replaced", "_static_unsigned", "event", "position", "replaces", "session_id", "transaction_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        position: int,
+        event: Event,
+        *,
+        replaces: str | None = None,
+        session_id: int | None = None,
+        transaction_id: str | None = None,
+    ) -> None:
+        self.position = position
+        self.event = event
+        self.replaces = replaces
+        self.session_id = session_id
+        self.transaction_id = transaction_id
+        self._replaced: Event | None = None
+        self._static_unsigned: bytes | None = None
+
+    @classmethod
+    def of_change(cls, change: EventChange) -> "TimelineEvent":
+        """The event of a change that was just committed."""
+        return cls(
+            change.position,
+            change.event,
+            replaces=change.replaces,
+            session_id=change.session_id,
+            transaction_id=change.transaction_id,
+        )
+
+    @property
+    def lacks_replaced(self) -> bool:
+        """The event that it replaced is still to be looked up."""
+        return self.replaces is not None and self._replaced is None
+
+    def replaced_is(self, replaced: Event) -> None:
+        """Take note of the state event that it replaced, for `prev_content`."""
+        self._replaced = replaced
+        self._static_unsigned = None
+
+    def redact(self, redacted: Event) -> None:
+        """Show the redacted event from now on; it knows the redaction that did it."""
+        self.event = redacted
+        self._static_unsigned = None
+
+    def json(self, now_ms: int, session_id: int) -> bytes:
+        """The event for a reader: only the age and the transaction ID differ between readers."""
+        event = self.event
+        static = self._static_unsigned
+        if static is None:
+            static = self._static_unsigned = self._encode_static()
+        age_ms = max(0, now_ms - event.origin_server_ts)
+        own = b""
+        if self.transaction_id is not None and self.session_id == session_id:
+            own = b',"transaction_id":' + orjson.dumps(self.transaction_id)
+        # The prefix is encoded once per process and spliced in.
+        return b'%b,"unsigned":{"age":%d%b%b}}' % (event.sync_prefix, age_ms, static, own)
+
+    def _encode_static(self) -> bytes:
+        parts = [b""]
+        if self.replaces is not None:
+            parts.append(b'"replaces_state":' + orjson.dumps(self.replaces))
+        if self._replaced is not None:
+            parts.append(b'"prev_content":' + orjson.dumps(self._replaced.content))
+            parts.append(b'"prev_sender":' + orjson.dumps(self._replaced.sender))
+        if self.event.redacted_because is not None:
+            parts.append(b'"redacted_because":' + client_event(self.event.redacted_because))
+        return b",".join(parts)

@@ -1,0 +1,45 @@
+"""Waiting for a ring: what a session does when there is nothing to tell."""
+
+import asyncio
+
+__all__ = ["Waiter"]
+
+
+class Waiter:
+    """A bell for one session. A ring is kept until it is answered, so none is lost between look and sleep."""
+
+    __slots__ = ("_future", "_rung")
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._future: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake the session, now or when it next would wait."""
+        self._rung = True
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def clear(self) -> None:
+        """Forget rings; right before looking at what there is."""
+        self._rung = False
+
+    async def wait(self, timeout_s: float | None) -> bool:
+        """Sleep until the bell rings or has rung since `clear`; False if the time ran out first."""
+        if self._rung:
+            return True
+        loop = asyncio.get_running_loop()
+        future = self._future = loop.create_future()
+        timer = None if timeout_s is None else loop.call_later(timeout_s, _time_is_up, future)
+        try:
+            await future
+        finally:
+            self._future = None
+            if timer is not None:
+                timer.cancel()
+        return self._rung
+
+
+def _time_is_up(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
