@@ -1,0 +1,157 @@
+"""The database as the rest of the server sees it: statements in, rows out, our own errors."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from homeserver.core.errors import Conflict, Unavailable
+
+__all__ = ["Database", "Row", "Transaction"]
+
+Row = tuple[Any, ...]
+
+_WAITING_MAX = 1_000
+_CHECKOUT_TIMEOUT_S = 10.0
+_IDLE_S_MAX = 300.0
+_PREPARE_AFTER_USES = 2
+_STATEMENTS_PREPARED_MAX = 200
+_UNAVAILABLE = "The database cannot be reached just now. Try again."
+
+
+class Transaction:
+    """The statements of one transaction; made by `Database.transaction`."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: AsyncConnection[Row]) -> None:
+        self._connection = connection
+
+    async def fetch(self, statement: str, *parameters: Any) -> list[Row]:
+        """Run a statement; returns all its rows."""
+        return await _fetch(self._connection, statement, parameters)
+
+    async def fetch_one(self, statement: str, *parameters: Any) -> Row | None:
+        """Run a statement; returns its first row, if any."""
+        rows = await _fetch(self._connection, statement, parameters)
+        return rows[0] if rows else None
+
+    async def execute(self, statement: str, *parameters: Any) -> int:
+        """Run a statement; returns how many rows it touched."""
+        cursor = await self._connection.execute(statement, parameters or None, binary=True)
+        return cursor.rowcount
+
+
+class Database:
+    """A pool of connections. Parameters are `%b` or `%s`; results are binary; each call commits by itself.
+
+    Raises from every method:
+        Unavailable: no connection, or it was lost.
+        Conflict: the statement violates a constraint.
+    """
+
+    def __init__(self, dsn: str, pool: AsyncConnectionPool[AsyncConnection[Row]]) -> None:
+        """Take an open pool; use `open`."""
+        self.dsn = dsn
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, pool_size_min: int = 2, pool_size_max: int = 10, timeout_ms: int = 10_000
+    ) -> "Database":
+        """Connect.
+
+        Args:
+            dsn: of libpq; may name several hosts with `target_session_attrs`.
+            pool_size_min: connections that are always kept.
+            pool_size_max: never more connections than that.
+            timeout_ms: how long to wait for the first connections.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        pool = AsyncConnectionPool[AsyncConnection[Row]](
+            dsn,
+            min_size=min(pool_size_min, pool_size_max),
+            max_size=pool_size_max,
+            max_waiting=_WAITING_MAX,
+            timeout=_CHECKOUT_TIMEOUT_S,
+            max_idle=_IDLE_S_MAX,
+            open=False,
+            check=_check,
+            configure=_configure,
+            kwargs={"autocommit": True, "application_name": "isthmus"},
+        )
+        try:
+            await pool.open(wait=True, timeout=timeout_ms / 1000)
+        except PoolTimeout as error:
+            await pool.close()
+            raise Unavailable(_UNAVAILABLE) from error
+        return cls(dsn, pool)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def fetch(self, statement: str, *parameters: Any) -> list[Row]:
+        """Run a statement; returns all its rows."""
+        async with self._connection() as connection:
+            return await _fetch(connection, statement, parameters)
+
+    async def fetch_one(self, statement: str, *parameters: Any) -> Row | None:
+        """Run a statement; returns its first row, if any."""
+        async with self._connection() as connection:
+            rows = await _fetch(connection, statement, parameters)
+            return rows[0] if rows else None
+
+    async def execute(self, statement: str, *parameters: Any) -> int:
+        """Run a statement; returns how many rows it touched."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(statement, parameters or None, binary=True)
+            return cursor.rowcount
+
+    async def script(self, text: str) -> None:
+        """Run statements separated by semicolons, without parameters, in one transaction."""
+        async with self._connection() as connection, connection.transaction():
+            # Without parameters psycopg uses the simple protocol, which takes several statements.
+            await connection.execute(text)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run several statements as one; an exception inside rolls back."""
+        async with self._connection() as connection, connection.transaction():
+            yield Transaction(connection)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection[Row]]:
+        with _translated_errors():
+            async with self._pool.connection() as connection:
+                yield connection
+
+
+async def _fetch(connection: AsyncConnection[Row], statement: str, parameters: tuple[Any, ...]) -> list[Row]:
+    cursor = await connection.execute(statement, parameters or None, binary=True)
+    return await cursor.fetchall()
+
+
+async def _configure(connection: AsyncConnection[Row]) -> None:
+    connection.prepare_threshold = _PREPARE_AFTER_USES - 1
+    connection.prepared_max = _STATEMENTS_PREPARED_MAX
+
+
+async def _check(connection: AsyncConnection[Row]) -> None:
+    # One non-blocking read finds a connection that the server has closed, without asking the server.
+    connection.pgconn.consume_input()
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (PoolTimeout, TooManyRequests, PoolClosed, psycopg.OperationalError) as error:
+        raise Unavailable(_UNAVAILABLE) from error
+    except psycopg.IntegrityError as error:
+        raise Conflict("This was changed by someone else at the same time. Look again.") from error

@@ -1,0 +1,264 @@
+"""Events: one row each, and the look-up by event ID."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import Literal
+
+from homeserver.core.event.pdu import Event
+from homeserver.core.room_versions import rules_for
+from storage.pool import Database, Row
+from storage.write import Statement, Write
+
+__all__ = [
+    "EVENT_COLUMNS", "EVENT_ID_INSERT", "EVENT_INSERT", "REDACT", "Direction", "EventFilter", "EventFlags",
+    "Events", "StoredEvent", "add_event", "add_redaction",
+]  # fmt: skip
+
+Direction = Literal["b", "f"]
+
+_POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
+
+
+class EventFlags(IntFlag):
+    """What is to be known of an event beside its JSON."""
+
+    NONE = 0
+    OUTLIER = 1
+    REJECTED = 2
+    SOFT_FAILED = 4
+    REDACTED = 8
+
+
+_HIDDEN = int(EventFlags.OUTLIER | EventFlags.REJECTED | EventFlags.SOFT_FAILED)
+
+EVENT_INSERT = Statement(
+    name="events",
+    rank=20,
+    sql=(
+        "INSERT INTO events (position, room_nid, sender_nid, state_key_nid, depth, type_nid, retention_class,"
+        " flags, event_id, prev_events, auth_events, json)"
+        " SELECT new.position, new.room_nid, new.sender_nid, new.state_key_nid, new.depth, new.type_nid,"
+        " new.retention_class, new.flags, new.event_id, new.prev_events::text[], new.auth_events::text[],"
+        " new.json"
+        " FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::integer[],"
+        " %b::smallint[], %b::smallint[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
+        " AS new (position, room_nid, sender_nid, state_key_nid, depth, type_nid, retention_class, flags,"
+        " event_id, prev_events, auth_events, json)"
+    ),
+)
+"""Columns: position, room_nid, sender_nid, state_key_nid, depth, type_nid, retention_class, flags, event_id,
+prev_events, auth_events (both as array literals), canonical JSON. `add_event` fills them in."""
+
+EVENT_ID_INSERT = Statement(
+    name="event_ids",
+    rank=21,
+    sql=(
+        "INSERT INTO event_ids (event_id, room_nid, position, retention_class)"
+        " SELECT * FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::smallint[])"
+    ),
+)
+"""Columns: event_id, room_nid, position, retention_class."""
+
+REDACT = Statement(
+    name="redactions",
+    rank=30,
+    sql=(
+        f"UPDATE events SET json = new.json, flags = events.flags | {int(EventFlags.REDACTED)},"
+        " redacted_because = new.redacted_because"
+        " FROM unnest(%b::text[], %b::bytea[], %b::text[]) AS new (event_id, json, redacted_because)"
+        " JOIN event_ids USING (event_id)"
+        " WHERE events.room_nid = event_ids.room_nid AND events.position = event_ids.position"
+        " AND events.retention_class = event_ids.retention_class"
+    ),
+    keys=(0,),
+)
+"""Columns: event_id of the redacted event, its JSON as redacted, event_id of the redaction."""
+
+EVENT_COLUMNS = (
+    "events.position, events.room_nid, events.flags, events.event_id, events.json, events.redacted_because,"
+    " rooms.version"
+)
+"""What `Events.assemble` reads; a query joins `events` and `rooms`."""
+
+_BY_ID = (
+    f"SELECT {EVENT_COLUMNS} FROM event_ids JOIN events ON events.room_nid = event_ids.room_nid"
+    " AND events.position = event_ids.position AND events.retention_class = event_ids.retention_class"
+    " JOIN rooms ON rooms.room_nid = event_ids.room_nid WHERE event_ids.event_id = ANY(%b::text[])"
+)
+_PAGE = (
+    f"SELECT {EVENT_COLUMNS} FROM events JOIN rooms ON rooms.room_nid = events.room_nid"
+    f" WHERE events.room_nid = %b AND events.flags & {_HIDDEN} = 0"
+    " AND events.position > %b AND events.position <= %b"
+)
+_ORDER = {"b": " ORDER BY events.position DESC LIMIT %b", "f": " ORDER BY events.position LIMIT %b"}
+_TYPES = "events.type_nid IN (SELECT nid FROM interned_types WHERE text LIKE ANY(%b::text[]))"
+_SENDERS = "events.sender_nid IN (SELECT nid FROM interned_users WHERE text = ANY(%b::text[]))"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event with its place.
+
+    Attributes:
+        position: its place in the order of its writer, and so in its room's timeline.
+        room_nid: the room.
+        event: the event; as redacted, if it was, with `redacted_because` filled in.
+        is_redacted: whether it was.
+        flags: all of what is known of it.
+    """
+
+    position: int
+    room_nid: int
+    event: Event
+    is_redacted: bool = False
+    flags: EventFlags = EventFlags.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events of a page are wanted. Types may hold `*`; None asks for nothing.
+
+    Attributes:
+        types: only these.
+        not_types: none of these, whatever the others say.
+        senders: only of these users.
+        not_senders: of none of these.
+    """
+
+    types: Sequence[str] | None = None
+    not_types: Sequence[str] = field(default=())
+    senders: Sequence[str] | None = None
+    not_senders: Sequence[str] = field(default=())
+
+    def condition(self) -> tuple[str, list[object]]:
+        """Put the filter as SQL and its parameters."""
+        sql = ""
+        parameters: list[object] = []
+        if self.types is not None:
+            sql += f" AND {_TYPES}"
+            parameters.append([_like(pattern) for pattern in self.types])
+        if self.not_types:
+            sql += f" AND NOT {_TYPES}"
+            parameters.append([_like(pattern) for pattern in self.not_types])
+        if self.senders is not None:
+            sql += f" AND {_SENDERS}"
+            parameters.append(list(self.senders))
+        if self.not_senders:
+            sql += f" AND NOT {_SENDERS}"
+            parameters.append(list(self.not_senders))
+        return sql, parameters
+
+
+def add_event(
+    write: Write, event: Event, *, position: int, room_nid: int, type_nid: int, sender_nid: int,
+    state_key_nid: int | None = None, flags: EventFlags = EventFlags.NONE,
+) -> None:  # fmt: skip
+    """Add an event's rows to a write. The class is 0, which keeps for ever, until rooms have policies."""
+    assert (event.state_key is None) == (state_key_nid is None)
+    event_id = event.event_id
+    write.rows.append((
+        EVENT_INSERT,
+        (
+            position, room_nid, sender_nid, state_key_nid, event.depth, type_nid, 0, int(flags), event_id,
+            _array_literal(event.prev_events), _array_literal(event.auth_events), event.canonical,
+        ),
+    ))  # fmt: skip
+    write.rows.append((EVENT_ID_INSERT, (event_id, room_nid, position, 0)))
+
+
+def add_redaction(write: Write, redacted: Event, redaction_event_id: str) -> None:
+    """Add to a write that an event is replaced by its redacted form."""
+    write.rows.append((REDACT, (redacted.event_id, redacted.canonical, redaction_event_id)))
+
+
+class Events:
+    """Reads events.
+
+    Args:
+        database: where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def by_id(self, event_id: str) -> StoredEvent | None:
+        """Find one event."""
+        return (await self.by_ids((event_id,))).get(event_id)
+
+    async def by_ids(self, event_ids: Iterable[str]) -> dict[str, StoredEvent]:
+        """Find those of several events that exist."""
+        asked = list(event_ids)
+        if not asked:
+            return {}
+        rows = await self._database.fetch(_BY_ID, asked)
+        return {stored.event.event_id: stored for stored in await self.assemble(rows)}
+
+    async def page(
+        self, room_nid: int, from_position: int | None, direction: Direction, limit: int, *,
+        to_position: int | None = None, wanted: EventFilter | None = None,
+    ) -> list[StoredEvent]:  # fmt: skip
+        """Read part of a room's timeline.
+
+        A position stands for the gap just after the event that has it. So backwards gives events at or below
+        `from_position` and above `to_position`, newest first; forwards gives those above `from_position` and
+        at or below `to_position`, oldest first. Outliers, rejected and soft-failed events are left out.
+
+        Args:
+            room_nid: the room.
+            from_position: where to start; None for the end that the direction leads away from.
+            direction: `b` or `f`.
+            limit: at most so many events.
+            to_position: where to stop.
+            wanted: which events; None for all.
+        """
+        low, high = (to_position, from_position) if direction == "b" else (from_position, to_position)
+        condition, parameters = wanted.condition() if wanted is not None else ("", [])
+        rows = await self._database.fetch(
+            _PAGE + condition + _ORDER[direction],
+            room_nid,
+            _POSITION_MIN if low is None else low,
+            _POSITION_MAX if high is None else high,
+            *parameters,
+            limit,
+        )
+        return await self.assemble(rows)
+
+    async def latest(self, room_nid: int, limit: int) -> list[StoredEvent]:
+        """Read the end of a room's timeline, oldest first."""
+        return (await self.page(room_nid, None, "b", limit))[::-1]
+
+    async def assemble(self, rows: Sequence[Row]) -> list[StoredEvent]:
+        """Make events of rows of `EVENT_COLUMNS`, and find the redactions of those that were redacted."""
+        stored: list[StoredEvent] = []
+        redacted: dict[str, list[Event]] = {}
+        for position, room_nid, flags, event_id, json, redacted_because, version in rows:
+            rules = rules_for(version)
+            assert rules is not None, f"room version {version} was known when the room was stored"
+            event = Event.parse(json, rules, event_id)
+            is_redacted = bool(flags & EventFlags.REDACTED)
+            stored.append(StoredEvent(position, room_nid, event, is_redacted, EventFlags(flags)))
+            if redacted_because is not None:
+                redacted.setdefault(redacted_because, []).append(event)
+        if redacted:
+            for row in await self._database.fetch(_BY_ID, list(redacted)):
+                rules = rules_for(row[6])
+                assert rules is not None
+                redaction = Event.parse(row[4], rules, row[3])
+                for event in redacted[redaction.event_id]:
+                    event.redacted_because = redaction
+        return stored
+
+
+def _array_literal(texts: Sequence[str]) -> str:
+    if not texts:
+        return "{}"
+    literal = '","'.join(texts)
+    if "\\" in literal or '"' in literal.replace('","', ""):  # event IDs of room versions 1 and 2 may be odd
+        literal = '","'.join([text.replace("\\", "\\\\").replace('"', '\\"') for text in texts])
+    return '{"' + literal + '"}'
+
+
+def _like(pattern: str) -> str:
+    escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%")

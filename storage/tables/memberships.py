@@ -1,0 +1,121 @@
+"""Who is in which room: the memberships, by room and by user."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.pool import Database
+from storage.write import Statement
+
+__all__ = ["FORGET", "MEMBERSHIP_UPSERT", "MembershipRow", "Memberships"]
+
+MEMBERSHIP_UPSERT = Statement(
+    name="memberships",
+    rank=60,
+    sql=(
+        "INSERT INTO memberships"
+        " (room_nid, user_nid, membership, event_id, position, is_forgotten, is_local)"
+        " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::bigint[],"
+        " %b::boolean[], %b::boolean[]) ON CONFLICT (room_nid, user_nid) DO UPDATE SET"
+        " membership = excluded.membership, event_id = excluded.event_id, position = excluded.position,"
+        " is_forgotten = excluded.is_forgotten, is_local = excluded.is_local"
+    ),
+    keys=(0, 1),
+)
+"""Columns: room_nid, user_nid, membership, event_id, position, is_forgotten, is_local."""
+
+FORGET = Statement(
+    name="forgotten",
+    rank=61,
+    sql=(
+        "UPDATE memberships SET is_forgotten = true"
+        " FROM unnest(%b::bigint[], %b::bigint[]) AS gone (room_nid, user_nid)"
+        " WHERE memberships.room_nid = gone.room_nid AND memberships.user_nid = gone.user_nid"
+        " AND membership NOT IN ('join', 'invite')"
+    ),
+    keys=(0, 1),
+)
+"""Columns: room_nid, user_nid. Who is in the room by then has not forgotten it."""
+
+_SELECT = (
+    "SELECT memberships.room_nid, rooms.room_id, rooms.version, memberships.user_nid, interned_users.text,"
+    " membership, event_id, position, is_forgotten, is_local FROM memberships"
+    " JOIN rooms ON rooms.room_nid = memberships.room_nid"
+    " JOIN interned_users ON interned_users.nid = memberships.user_nid"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipRow:
+    """A user's membership of a room.
+
+    Attributes:
+        room_nid: number of the room.
+        room_id: its ID.
+        version: its version.
+        user_nid: number of the user.
+        user_id: their ID.
+        membership: `join`, `invite`, `leave`, `ban` or `knock`.
+        event_id: of the member event.
+        position: of the member event.
+        is_forgotten: whether the user forgot the room after leaving.
+        is_local: whether the user is one of ours.
+    """
+
+    room_nid: int
+    room_id: str
+    version: str
+    user_nid: int
+    user_id: str
+    membership: str
+    event_id: str
+    position: int
+    is_forgotten: bool
+    is_local: bool
+
+
+class Memberships:
+    """Reads memberships.
+
+    Args:
+        database: where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_user(
+        self, user_nid: int, memberships: Sequence[str] | None = None
+    ) -> list[MembershipRow]:
+        """Read a user's memberships, forgotten rooms included; only `memberships`, if given."""
+        condition = "" if memberships is None else " AND membership = ANY(%b::text[])"
+        parameters = () if memberships is None else (list(memberships),)
+        rows = await self._database.fetch(
+            f"{_SELECT} WHERE user_nid = %b::bigint{condition} ORDER BY memberships.room_nid",
+            user_nid, *parameters,
+        )  # fmt: skip
+        return [MembershipRow(*row) for row in rows]
+
+    async def of_room(
+        self, room_nid: int, memberships: Sequence[str] | None = None, *, is_local: bool | None = None
+    ) -> list[MembershipRow]:
+        """Read a room's memberships by position; only `memberships`, and only local or remote, if given."""
+        condition = ""
+        parameters: list[object] = []
+        if memberships is not None:
+            condition += " AND membership = ANY(%b::text[])"
+            parameters.append(list(memberships))
+        if is_local is not None:
+            condition += " AND is_local = %b::boolean"
+            parameters.append(is_local)
+        rows = await self._database.fetch(
+            f"{_SELECT} WHERE memberships.room_nid = %b::bigint{condition} ORDER BY position",
+            room_nid, *parameters,
+        )  # fmt: skip
+        return [MembershipRow(*row) for row in rows]
+
+    async def one(self, room_nid: int, user_nid: int) -> MembershipRow | None:
+        """Read one user's membership of one room."""
+        row = await self._database.fetch_one(
+            f"{_SELECT} WHERE memberships.room_nid = %b::bigint AND user_nid = %b::bigint", room_nid, user_nid
+        )
+        return MembershipRow(*row) if row is not None else None

@@ -1,0 +1,51 @@
+"""The transaction IDs of clients, each with the event that it made."""
+
+from storage.pool import Database
+from storage.write import Statement
+
+__all__ = ["TRANSACTION_INSERT", "Transactions"]
+
+TRANSACTION_INSERT = Statement(
+    name="transactions",
+    rank=80,
+    sql=(
+        "INSERT INTO transactions (session_id, key, event_id, position)"
+        " SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::bigint[])"
+    ),
+)
+"""Columns: session_id, key (`room_id|type|transaction ID`), event_id, position."""
+
+
+class Transactions:
+    """Finds what a session has sent already.
+
+    Args:
+        database: where it is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, session_id: int, key: str) -> str | None:
+        """Return the ID of the event that the transaction made, if it has made one."""
+        row = await self._database.fetch_one(
+            "SELECT event_id FROM transactions WHERE session_id = %b::bigint AND key = %b", session_id, key
+        )
+        return row[0] if row is not None else None
+
+    async def of_events(self, session_id: int, event_ids: list[str], positions: list[int]) -> dict[str, str]:
+        """Tell which of these events the session sent: event ID to key. The positions narrow the search."""
+        if not positions:
+            return {}
+        rows = await self._database.fetch(
+            "SELECT event_id, key FROM transactions WHERE session_id = %b::bigint"
+            " AND position BETWEEN %b::bigint AND %b::bigint AND event_id = ANY(%b::text[])",
+            session_id, min(positions), max(positions), event_ids,
+        )  # fmt: skip
+        return dict(rows)
+
+    async def expire(self, before_position: int) -> int:
+        """Forget what was sent before a position; returns how many."""
+        return await self._database.execute(
+            "DELETE FROM transactions WHERE position < %b::bigint", before_position
+        )
