@@ -1,0 +1,130 @@
+import asyncio
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock as ReactorClock
+from twisted.internet.testing import StringTransport
+
+from homeserver.http.adapter import make_site
+from homeserver.http.response import Response
+from homeserver.runtime.clock import SystemClock
+from homeserver.runtime.observation import ignore_observations
+
+BIG = b"x" * 2000
+
+
+def status_and_error(received: bytes):
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), orjson.loads(body)["errcode"]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "errcode"),
+    [
+        (b"nonsense\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"GET / HTTP/1.1\r\nbad name: value\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"GET / HTTP/1.1\r\nName: a\0b\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"GET / HTTP/1.1\r\nName: a\rb\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "M_UNKNOWN"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "M_UNKNOWN"),
+        (b"GET / HTTP/1.1\r\nName: " + b"x" * 20_000 + b"\r\n\r\n", 431, "M_TOO_LARGE"),
+        (b"GET /" + b"x" * 20_000, 431, "M_TOO_LARGE"),
+        (b"GET / HTTP/1.1\r\n" + b"Name: value\r\n" * 600 + b"\r\n", 431, "M_TOO_LARGE"),
+        (b"GET / HTTP/1.1\r\n" + (b"Name: " + b"x" * 900 + b"\r\n") * 30 + b"\r\n", 431, "M_TOO_LARGE"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n" + BIG, 413, "M_TOO_LARGE"),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 413, "M_TOO_LARGE"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + BIG, 413, "M_TOO_LARGE"),
+    ],
+)
+async def test_what_is_refused_gets_an_error_that_a_client_can_read(listen, request_bytes, status, errcode):
+    listener = listen()
+    connection = listener.connect()
+
+    received = await connection.exchange(request_bytes)
+    later = await connection.exchange(b"\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+
+    assert status_and_error(received) == (status, errcode)
+    assert b"Access-Control-Allow-Origin: *" in received
+    assert later == b""
+    assert connection.wire.half_closed or connection.wire.disconnecting
+    assert listener.responder.requests == []
+    assert [observation.status for observation in listener.observations] == [status]
+
+
+async def test_a_body_is_called_for_only_if_it_will_be_taken(listen):
+    listener = listen()
+    small = await listener.connect().exchange(
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    large = await listener.connect().exchange(
+        b"POST / HTTP/1.1\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n"
+    )
+
+    assert small == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert large.startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(
+    ("begun", "seconds"),
+    [
+        (b"", 65),
+        (b"GET / HT", 65),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", 125),
+        (b"bad\r\n\r\n", 15),
+    ],
+)
+async def test_a_connection_that_gets_nowhere_is_dropped(listen, begun, seconds):
+    listener = listen()
+    listener.site.startFactory()
+    connection = listener.connect()
+    await connection.exchange(begun)
+
+    for _ in range(seconds // 5):
+        assert not connection.wire.aborted
+        listener.reactor.advance(5)
+
+    assert connection.wire.aborted
+    listener.site.stopFactory()
+
+
+async def test_a_long_poll_is_not_idle(listen, make_responder):
+    listener = listen()
+    listener.site.startFactory()
+    connection = listener.connect()
+    connection.channel._handlingRequest = True
+
+    for _ in range(100):
+        listener.reactor.advance(5)
+
+    assert not connection.wire.aborted
+    listener.site.stopFactory()
+
+
+TEXTS_LIKE_HTTP = st.text("GETPOST /:HTTP1.\r\n-clx0;", max_size=99).map(str.encode)
+
+
+@given(st.binary(max_size=300) | TEXTS_LIKE_HTTP, st.integers(1, 50))
+def test_garbage_is_refused_or_waited_for_and_never_raises(garbage, size):
+    asyncio.run(_feed(garbage, size))
+
+
+async def _feed(garbage, size):
+    site = make_site(Nobody(), observer=ignore_observations, clock=SystemClock(), reactor=ReactorClock())
+    channel = site.buildProtocol(None)
+    channel.makeConnection(StringTransport())
+    for start in range(0, len(garbage), size):
+        channel.dataReceived(garbage[start : start + size])
+    channel.connectionLost(None)
+
+
+class Nobody:
+    body_bytes_max = 10
+
+    async def respond(self, raw):
+        return Response()
