@@ -26,10 +26,11 @@ class DeviceRow:
 async def ensure(
     queries: Queries, user_id: str, device_id: str, display_name: str | None, now_ms: int
 ) -> None:
-    """Insert the device unless it is there, in which case it keeps its name."""
+    """Insert the device unless it is there, in which case it keeps its name; locks it until the commit."""
     await queries.execute(
-        "INSERT INTO devices (user_id, device_id, display_name, created_ms)"
-        " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO devices (user_id, device_id, display_name, created_ms) VALUES (%s, %s, %s, %s)"
+        # An update that changes nothing but takes the lock: two logins at once come one after the other.
+        " ON CONFLICT (user_id, device_id) DO UPDATE SET device_id = excluded.device_id",
         user_id, device_id, display_name, now_ms,
     )  # fmt: skip
 

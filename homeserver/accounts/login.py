@@ -1,0 +1,166 @@
+"""Login: a user shows who they are and gets a session on a device.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#login
+"""
+
+from collections import OrderedDict
+
+from homeserver.accounts.access_tokens import AccessTokens, IssuedTokens
+from homeserver.accounts.passwords import Passwords
+from homeserver.accounts.text import DEVICE_ID_CHARACTERS_MAX, DEVICE_NAME_CHARACTERS_MAX, check_text
+from homeserver.core.errors import Forbidden, LimitExceeded
+from homeserver.core.identifiers import parse_user_id
+from homeserver.runtime.clock import Clock
+from homeserver.runtime.randomness import Randomness
+from homeserver.runtime.token_bucket import TokenBucket
+from storage.pool import Database
+from storage.tables import accounts
+
+__all__ = ["Logins"]
+
+_DEVICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_WRONG = "The user name or the password is wrong."
+
+
+class Logins:
+    """Checks passwords and opens sessions.
+
+    Args:
+        failures: slows down those who guess; None: with its defaults.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        passwords: Passwords,
+        access_tokens: AccessTokens,
+        clock: Clock,
+        randomness: Randomness,
+        server_name: str,
+        failures: "FailedLogins | None" = None,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._access_tokens = access_tokens
+        self._clock = clock
+        self._randomness = randomness
+        self._server_name = server_name
+        self._failures = FailedLogins(clock) if failures is None else failures
+
+    async def user_with_password(self, user: str, password: str) -> str:
+        """Tell the user ID of the account, if the password is right.
+
+        Args:
+            user: a user ID or a localpart.
+            password: as it was typed.
+
+        Raises:
+            Forbidden: the password is wrong or there is no such account, which is not told apart.
+            LimitExceeded: too many wrong passwords for this account lately.
+        """
+        user_id = self._local_user_id(user)
+        if user_id is None:
+            raise Forbidden(_WRONG)
+        self._failures.check(user_id)
+        account = await accounts.find(self._database, user_id)
+        password_hash = None if account is None else account.password_hash
+        if not await self._passwords.is_correct(password_hash, password) or password_hash is None:
+            self._failures.count(user_id)
+            raise Forbidden(_WRONG)
+        if self._passwords.is_outdated(password_hash):
+            await accounts.set_password_hash(self._database, user_id, await self._passwords.hash(password))
+        return user_id
+
+    async def open_session(
+        self,
+        user_id: str,
+        *,
+        device_id: str | None,
+        display_name: str | None,
+        with_refresh_token: bool,
+    ) -> IssuedTokens:
+        """Log a user in on a device, new or known.
+
+        Raises:
+            InvalidParam: the device ID or name is too long or cannot be stored.
+        """
+        if device_id is None:
+            device_id = self._randomness.letters(10, _DEVICE_LETTERS)
+        self.check_device(device_id, display_name)
+        return await self._access_tokens.issue(
+            user_id, device_id, display_name=display_name, with_refresh_token=with_refresh_token
+        )
+
+    def check_device(self, device_id: str | None, display_name: str | None) -> None:
+        """Refuse what cannot be a device's ID or name, before an account is made for it.
+
+        Raises:
+            InvalidParam: it is too long or cannot be stored.
+        """
+        if device_id is not None:
+            check_text(
+                device_id, "The device ID", characters_min=1, characters_max=DEVICE_ID_CHARACTERS_MAX
+            )
+        if display_name is not None:
+            check_text(
+                display_name, "The device's display name", characters_max=DEVICE_NAME_CHARACTERS_MAX
+            )
+
+    def _local_user_id(self, user: str) -> str | None:
+        # People type their names with capitals; accounts never have any.
+        text = user.lower() if user.startswith("@") else f"@{user.lower()}:{self._server_name}"
+        try:
+            parsed = parse_user_id(text)
+        except ValueError:
+            return None
+        return text if parsed.server_name == self._server_name.lower() else None
+
+
+class FailedLogins:
+    """Slows down those who guess at the password of one account, from wherever they guess.
+
+    Args:
+        clock: tells the time.
+        per_second: how fast wrong passwords may come in the long run.
+        burst: how many may come at once.
+        accounts_max: how many accounts are watched; the longest quiet is forgotten first.
+    """
+
+    def __init__(
+        self, clock: Clock, *, per_second: float = 0.17, burst: int = 10, accounts_max: int = 10_000
+    ) -> None:
+        self._clock = clock
+        self._per_second = per_second
+        self._burst = burst
+        self._accounts_max = accounts_max
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def check(self, user_id: str) -> None:
+        """Refuse to look at a password.
+
+        Raises:
+            LimitExceeded: too many were wrong lately.
+        """
+        bucket = self._buckets.get(user_id)
+        if bucket is None:
+            return
+        now_ms = self._clock.monotonic_ms()
+        if bucket.is_full(now_ms):
+            del self._buckets[user_id]
+        elif retry_after_ms := bucket.take(now_ms):
+            raise LimitExceeded("Too many wrong passwords; try again later.", retry_after_ms=retry_after_ms)
+        else:
+            # Only wrong passwords cost something: give back what the look took.
+            bucket.take(now_ms, -1.0)
+
+    def count(self, user_id: str) -> None:
+        """Note a wrong password."""
+        now_ms = self._clock.monotonic_ms()
+        bucket = self._buckets.get(user_id)
+        if bucket is None:
+            while len(self._buckets) >= self._accounts_max:
+                self._buckets.popitem(last=False)
+            bucket = self._buckets[user_id] = TokenBucket(self._per_second, self._burst, now_ms)
+        self._buckets.move_to_end(user_id)
+        bucket.take(now_ms)

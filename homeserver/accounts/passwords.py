@@ -1,0 +1,109 @@
+"""Passwords: argon2id, computed in a bounded thread pool so that the loop never waits for it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from homeserver.core.errors import Unavailable, WeakPassword
+
+__all__ = ["PASSWORD_CHARACTERS_MAX", "Passwords"]
+
+PASSWORD_CHARACTERS_MAX = 512
+"""Longer ones are refused: hashing a body full of password is work that a stranger could cause."""
+
+_NOBODYS_PASSWORD = "hashed where there is no account, so that the answer takes as long"  # noqa: S105 - nobody's
+
+Result = TypeVar("Result")
+
+
+class Passwords:
+    """Hashes and checks passwords.
+
+    Args:
+        memory_kib: memory that one hash takes.
+        time_cost: passes over that memory.
+        parallelism: lanes.
+        length_min: shorter passwords are refused.
+        threads: how many hashes are computed at once.
+        waiting_max: how many may wait for a thread; above that a request is refused and may be tried again.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory_kib: int = 19 * 1024,
+        time_cost: int = 2,
+        parallelism: int = 1,
+        length_min: int = 8,
+        threads: int = 2,
+        waiting_max: int = 256,
+    ) -> None:
+        assert threads >= 1
+        assert waiting_max >= 1
+        self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="passwords")
+        self._length_min = length_min
+        self._at_once_max = threads + waiting_max
+        self._at_once = 0
+        self._hash_of_nobody: str | None = None
+
+    def check_acceptable(self, password: str) -> None:
+        """Refuse a new password that is too short or too long.
+
+        Raises:
+            WeakPassword: it is, and how long it must be.
+        """
+        if len(password) < self._length_min:
+            raise WeakPassword(f"The password must have at least {self._length_min} characters.")
+        if len(password) > PASSWORD_CHARACTERS_MAX:
+            raise WeakPassword(f"The password must have at most {PASSWORD_CHARACTERS_MAX} characters.")
+
+    async def hash(self, password: str) -> str:
+        """The hash of a password in argon2's text form, salt and costs included.
+
+        Raises:
+            Unavailable: too many wait already.
+        """
+        return await self._in_pool(lambda: self._hasher.hash(password))
+
+    async def is_correct(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password is the one that was hashed; takes its time even without a hash.
+
+        Raises:
+            Unavailable: too many wait already.
+        """
+        if len(password) > PASSWORD_CHARACTERS_MAX:
+            return False
+        if password_hash is None:
+            if self._hash_of_nobody is None:
+                self._hash_of_nobody = await self.hash(_NOBODYS_PASSWORD)
+            await self._in_pool(lambda: self._verify(self._hash_of_nobody or "", password))
+            return False
+        return await self._in_pool(lambda: self._verify(password_hash, password))
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether the hash was made with other costs than the present ones."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    async def close(self) -> None:
+        """Let the threads end; what waits for them fails."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _in_pool(self, work: Callable[[], Result]) -> Result:
+        if self._at_once >= self._at_once_max:
+            raise Unavailable("Too many people log in just now; try again in a moment.")
+        self._at_once += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._at_once -= 1
