@@ -265,8 +265,8 @@ def select_fields(event: Mapping[str, Any], paths: Sequence[str]) -> dict[str, A
     Spec: https://spec.matrix.org/v1.19/appendices/#dot-separated-property-paths
     """
     selected: dict[str, Any] = {}
-    for path in paths:
-        *outer, last = _split_path(path)
+    # The shortest first: a field selected whole stays whole, and is the original, not a copy of ours.
+    for *outer, last in sorted(map(_split_path, paths), key=len):
         source: Any = event
         for key in outer:
             source = source.get(key) if isinstance(source, Mapping) else None
@@ -274,7 +274,6 @@ def select_fields(event: Mapping[str, Any], paths: Sequence[str]) -> dict[str, A
             continue
         target = selected
         for key in outer:
-            # A field selected whole before stays whole: it is the original, not a copy of ours.
             target = target.setdefault(key, {})
         target.setdefault(last, source[last])
     return selected

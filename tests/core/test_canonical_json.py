@@ -36,10 +36,15 @@ OBJECTS = st.dictionaries(TEXT, VALUES, max_size=5)
         ('{"a": null}', '{"a":null}'),
         ('{"a": -0}', '{"a":0}'),
         (
-            ('{"auth": {"success": true, "mxid": "@john.doe:example.com", "profile": {"display_name": "John Doe",'
-            ' "three_pids": [{"medium": "email", "address": "john.doe@example.org"}]}}}'),
-            ('{"auth":{"mxid":"@john.doe:example.com","profile":{"display_name":"John Doe",'
-            '"three_pids":[{"address":"john.doe@example.org","medium":"email"}]},"success":true}}'),
+            (
+                '{"auth": {"success": true, "mxid": "@john.doe:example.com",'
+                ' "profile": {"display_name": "John Doe", "three_pids": '
+                '[{"medium": "email", "address": "john.doe@example.org"}]}}}'
+            ),
+            (
+                '{"auth":{"mxid":"@john.doe:example.com","profile":{"display_name":"John Doe",'
+                '"three_pids":[{"address":"john.doe@example.org","medium":"email"}]},"success":true}}'
+            ),
         ),
     ],
 )

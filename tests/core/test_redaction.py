@@ -10,24 +10,61 @@ from homeserver.core.redaction import redact
 from homeserver.core.room_versions import ROOM_VERSIONS
 
 TYPES = [
-    "m.room.member", "m.room.create", "m.room.join_rules", "m.room.power_levels", "m.room.aliases",
-    "m.room.history_visibility", "m.room.redaction", "m.room.message",
-]  # fmt: skip
+    "m.room.member",
+    "m.room.create",
+    "m.room.join_rules",
+    "m.room.power_levels",
+    "m.room.aliases",
+    "m.room.history_visibility",
+    "m.room.redaction",
+    "m.room.message",
+]
 CONTENT_KEYS = [
-    "membership", "creator", "join_rule", "allow", "ban", "events", "events_default", "invite", "kick", "redact",
-    "state_default", "users", "users_default", "aliases", "history_visibility", "redacts",
-    "join_authorised_via_users_server", "third_party_invite", "body",
-]  # fmt: skip
+    "membership",
+    "creator",
+    "join_rule",
+    "allow",
+    "ban",
+    "events",
+    "events_default",
+    "invite",
+    "kick",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+    "aliases",
+    "history_visibility",
+    "redacts",
+    "join_authorised_via_users_server",
+    "third_party_invite",
+    "body",
+]
 TOP_LEVEL_KEYS = [
-    "event_id", "room_id", "sender", "state_key", "hashes", "signatures", "depth", "prev_events", "prev_state",
-    "auth_events", "origin", "origin_server_ts", "membership", "unsigned", "redacts", "extra",
-]  # fmt: skip
+    "event_id",
+    "room_id",
+    "sender",
+    "state_key",
+    "hashes",
+    "signatures",
+    "depth",
+    "prev_events",
+    "prev_state",
+    "auth_events",
+    "origin",
+    "origin_server_ts",
+    "membership",
+    "unsigned",
+    "redacts",
+    "extra",
+]
 PDUS = st.builds(
     lambda top, kind, content: {**top, "type": kind, "content": content},
     st.dictionaries(st.sampled_from(TOP_LEVEL_KEYS), st.integers()),
     st.sampled_from(TYPES),
     st.dictionaries(
-        st.sampled_from(CONTENT_KEYS), st.integers() | st.just({"signed": 1, "display_name": "x"}) | st.just({})
+        st.sampled_from(CONTENT_KEYS),
+        st.integers() | st.just({"signed": 1, "display_name": "x"}) | st.just({}),
     ),
 )
 
@@ -49,8 +86,15 @@ def kept(event_type, version):
 
 
 POWER_LEVELS = {
-    "ban", "events", "events_default", "kick", "redact", "state_default", "users", "users_default",
-}  # fmt: skip
+    "ban",
+    "events",
+    "events_default",
+    "kick",
+    "redact",
+    "state_default",
+    "users",
+    "users_default",
+}
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,7 @@ def test_formats_and_algorithms_change_where_the_spec_says():
             else EventIdFormat.URL_SAFE_BASE64
         )
         assert rules.state_resolution is (
-            StateResolution.V1
-            if number == 1
-            else StateResolution.V2
-            if number < 12
-            else StateResolution.V2_1
+            StateResolution.V1 if number == 1 else StateResolution.V2 if number < 12 else StateResolution.V2_1
         )
 
 
