@@ -11,10 +11,15 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from nacl.bindings import crypto_sign_BYTES, crypto_sign_SEEDBYTES
+from nacl.bindings import (
+    crypto_sign,
+    crypto_sign_BYTES,
+    crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
+    crypto_sign_seed_keypair,
+    crypto_sign_SEEDBYTES,
+)
 from nacl.exceptions import CryptoError
-from nacl.signing import SigningKey as _Ed25519SigningKey
-from nacl.signing import VerifyKey
 
 from homeserver.core.canonical_json import encode_canonical, encode_lenient
 from homeserver.core.redaction import redact
@@ -61,17 +66,16 @@ class SigningKey:
         public_key_base64: the same, unpadded, as it is published.
     """
 
-    __slots__ = ("_key", "key_id", "public_key", "public_key_base64", "version")
+    __slots__ = ("_secret", "key_id", "public_key", "public_key_base64", "version")
 
     def __init__(self, seed: bytes, version: str) -> None:
         if len(seed) != crypto_sign_SEEDBYTES:
             raise ValueError(f"A signing key has a seed of {crypto_sign_SEEDBYTES} bytes, not {len(seed)}.")
         if not _KEY_VERSION.fullmatch(version):
             raise ValueError(f"The key version {version!r} has characters other than letters, digits, '_'.")
-        self._key = _Ed25519SigningKey(seed)
         self.version = version
         self.key_id = f"ed25519:{version}"
-        self.public_key = bytes(self._key.verify_key)
+        self.public_key, self._secret = crypto_sign_seed_keypair(seed)
         self.public_key_base64 = encode_base64(self.public_key)
 
     @classmethod
@@ -93,11 +97,11 @@ class SigningKey:
 
     def serialize(self) -> str:
         """Write the key, secret included, so that `parse` reads it."""
-        return f"ed25519 {self.version} {encode_base64(bytes(self._key))}"
+        return f"ed25519 {self.version} {encode_base64(self._secret[:crypto_sign_SEEDBYTES])}"
 
     def sign(self, message: bytes) -> str:
         """Sign; the signature is in unpadded base64."""
-        signature = self._key.sign(message).signature
+        signature = crypto_sign(message, self._secret)[:crypto_sign_BYTES]
         return binascii.b2a_base64(signature, newline=False)[:-2].decode("ascii")  # 64 bytes end in ==
 
     def __repr__(self) -> str:
@@ -130,9 +134,9 @@ def verify_json(value: Mapping[str, Any], server_name: str, key_id: str, public_
         return False
     try:
         signature = decode_base64(text)
-        if len(signature) != crypto_sign_BYTES:
+        if len(signature) != crypto_sign_BYTES or len(public_key) != crypto_sign_PUBLICKEYBYTES:
             return False
-        VerifyKey(public_key).verify(encode_lenient(without(value, _NOT_SIGNED)), signature)
+        crypto_sign_open(signature + encode_lenient(without(value, _NOT_SIGNED)), public_key)
     except (CryptoError, ValueError):
         return False
     return True

@@ -79,15 +79,21 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
         pdu["redacts"] = redacts
     if rules.event_id_format is EventIdFormat.DOMAIN or not rules.strict_canonical_json:
         pdu["origin"] = server_name  # COMPAT: older servers require it in older rooms
+    return _finish(pdu, rules, server_name, signing_key)
+
+
+def _finish(pdu: dict[str, Any], rules: RoomVersionRules, server_name: str, signing_key: SigningKey) -> Event:
     check_key_sizes(pdu)
     try:
-        check_canonical(content)  # of lenient room versions too: no event of ours needs the leniency
-        return _finish(pdu, rules, server_name, signing_key)
+        check_canonical(pdu["content"])  # in lenient room versions too: no event of ours needs the leniency
+        return _hash_sign_and_name(pdu, rules, server_name, signing_key)
     except ValueError as error:
         raise BadJson(str(error)) from error
 
 
-def _finish(pdu: dict[str, Any], rules: RoomVersionRules, server_name: str, signing_key: SigningKey) -> Event:
+def _hash_sign_and_name(
+    pdu: dict[str, Any], rules: RoomVersionRules, server_name: str, signing_key: SigningKey
+) -> Event:
     unhashed = encode_for_rules(pdu, rules)
     event_id = None
     if rules.event_id_format is EventIdFormat.DOMAIN:
