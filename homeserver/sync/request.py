@@ -12,7 +12,7 @@ __all__ = ["SyncRequest", "Window", "parse_since"]
 
 TIMELINE_LIMIT_DEFAULT = 10
 TIMELINE_LIMIT_MAX = 1_000
-TIMEOUT_MS_MAX = 50_000
+TIMEOUT_MS_MAX = 120_000
 
 NO_FILTER = Filter()
 

@@ -1,0 +1,45 @@
+"""Syncing. Spec: https://spec.matrix.org/v1.19/client-server-api/#syncing ."""
+
+from homeserver.core.errors import InvalidParam
+from homeserver.http.endpoint import RateLimit, endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response
+from homeserver.sync.filters import Filters
+from homeserver.sync.follow import Sync
+from homeserver.sync.request import TIMEOUT_MS_MAX, SyncRequest, parse_since
+
+__all__ = ["SyncEndpoints"]
+
+PRESENCES = frozenset({"offline", "online", "unavailable"})
+
+
+class SyncEndpoints:
+    """`GET /sync`."""
+
+    def __init__(self, *, sync: Sync, filters: Filters) -> None:
+        self._sync = sync
+        self._filters = filters
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v3/sync",
+        # A poll that waits costs next to nothing, and one that does not is bounded by what there is to tell.
+        rate_limit=RateLimit.NONE,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync",
+        timeout_ms_max=TIMEOUT_MS_MAX + 60_000,
+    )
+    async def sync(self, request: Request) -> Response:
+        """Tell what happened since the client's token, waiting for it if asked to."""
+        presence = request.query_maybe("set_presence")
+        if presence is not None and presence not in PRESENCES:
+            raise InvalidParam("set_presence must be offline, online or unavailable.")
+        requester = request.requester
+        asked = SyncRequest(
+            requester,
+            filter=await self._filters.chosen(requester.user_id, request.query_maybe("filter")),
+            since=parse_since(request.query_maybe("since")),
+            full_state=request.query_boolean("full_state", default=False),
+            use_state_after=request.query_boolean("use_state_after", default=False),
+            timeout_ms=request.query_integer("timeout", 0, at_most=TIMEOUT_MS_MAX),
+        )
+        return Response(body=await self._sync.respond(asked))

@@ -1,0 +1,194 @@
+"""Drives one session: does its requests, pushes its deltas, lets go of it all when the connection ends."""
+
+import asyncio
+from typing import Protocol
+
+from clients.websocket.frames import RequestFrame, StartSync
+from clients.websocket.session import (
+    Closing,
+    RequestMade,
+    Session,
+    StreamStarted,
+    StreamStopped,
+    WindowMoved,
+)
+from homeserver.core.errors import MatrixError, MissingToken, UnknownToken
+from homeserver.core.requester import Requester
+from homeserver.http.authenticate import Authenticator
+from homeserver.http.channel import Responder
+from homeserver.http.dispatch import RawRequest
+from homeserver.runtime.tasks import Tasks
+from homeserver.sync.filters import Filters
+from homeserver.sync.follow import Follower, Sync
+from homeserver.sync.request import SyncRequest, parse_since
+from homeserver.sync.waiter import Waiter
+
+__all__ = ["Connection", "Services", "Wire"]
+
+EVENTS_PER_DELTA_MAX = 100
+CLOSE_GOING_AWAY = 1001
+CLOSE_FAILED = 1011
+
+
+class Wire(Protocol):
+    """What carries the frames: autobahn, or a list in tests."""
+
+    def send(self, frame: bytes) -> None:
+        """Send one text message; ignored once the connection is closed."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the client."""
+
+    def resume_reading(self) -> None:
+        """Take bytes from the client again."""
+
+
+class Services:
+    """What all connections share."""
+
+    def __init__(
+        self,
+        *,
+        responder: Responder,
+        authenticator: Authenticator,
+        sync: Sync,
+        filters: Filters,
+        tasks: Tasks,
+    ) -> None:
+        self.responder = responder
+        self.authenticator = authenticator
+        self.sync = sync
+        self.filters = filters
+        self.tasks = tasks
+
+
+class Connection:
+    """One client's connection."""
+
+    def __init__(
+        self, services: Services, wire: Wire, *, access_token: str | None = None, client_address: str = ""
+    ) -> None:
+        self._services = services
+        self._wire = wire
+        self._client_address = client_address
+        self._session = Session(access_token)
+        self._requests: set[asyncio.Task[None]] = set()
+        self._stream: asyncio.Task[None] | None = None
+        self._is_writable = True
+        self._is_over = False
+        self._room_made = Waiter()
+
+    def message(self, data: bytes) -> None:
+        """Take one message of the client."""
+        if self._is_over:
+            return
+        event = self._session.receive(data)
+        for frame in self._session.outgoing():
+            self._wire.send(frame)
+        match event:
+            case RequestMade():
+                task = self._services.tasks.start(self._answer(event), "websocket request")
+                self._requests.add(task)
+                task.add_done_callback(self._requests.discard)
+            case WindowMoved():
+                self._room_made.ring()
+            case StreamStarted():
+                self._stop_stream()
+                self._stream = self._services.tasks.start(self._push(event.options), "websocket stream")
+            case StreamStopped():
+                self._stop_stream()
+            case Closing():
+                self.close(event.code, event.reason)
+            case None:
+                pass
+
+    def pause(self) -> None:
+        """The client does not read fast enough: send no deltas, and take no requests, until it does."""
+        self._is_writable = False
+        self._wire.pause_reading()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self._is_writable = True
+        self._room_made.ring()
+        self._wire.resume_reading()
+
+    def close(self, code: int = CLOSE_GOING_AWAY, reason: str = "the server stops") -> None:
+        """Close the connection from our side."""
+        self.lost()
+        self._wire.close(code, reason)
+
+    def lost(self) -> None:
+        """Let go: the connection is over."""
+        self._is_over = True
+        self._stop_stream()
+        for task in self._requests:
+            task.cancel()
+
+    def _stop_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.cancel()
+            self._stream = None
+
+    async def _answer(self, made: RequestMade) -> None:
+        request = made.request
+        response = await self._services.responder.respond(self._raw(request, made.access_token))
+        self._wire.send(
+            self._session.answer(request.request_id, response.status, response.body, response.content_type)
+        )
+
+    def _raw(self, request: RequestFrame, access_token: str | None) -> RawRequest:
+        headers = {"content-type": "application/json"}
+        if access_token is not None:
+            headers["authorization"] = "Bearer " + access_token
+        return RawRequest(request.method, request.path.encode(), headers, request.body, self._client_address)
+
+    async def _push(self, options: StartSync) -> None:
+        try:
+            requester = await self._requester()
+            request = SyncRequest(
+                requester,
+                filter=await self._services.filters.chosen(requester.user_id, options.filter),
+                since=parse_since(options.since),
+                use_state_after=options.use_state_after,
+                timeline_limit_default=EVENTS_PER_DELTA_MAX,
+                events_max=EVENTS_PER_DELTA_MAX,
+            )
+            async with self._services.sync.following(request) as follower:
+                await self._follow(follower, requester)
+        except MatrixError as error:
+            self._wire.send(self._session.fail_stream(error))
+        except Exception:
+            self.close(CLOSE_FAILED, "the server failed")
+            raise  # the supervisor of the tasks tells the observer
+
+    async def _follow(self, follower: Follower, requester: Requester) -> None:
+        is_first = True
+        while True:
+            # Look only once there is room: what happens until then is coalesced into what is seen.
+            await self._room()
+            delta, more = await follower.look()
+            if is_first or not delta.is_empty:
+                if await self._requester() != requester:
+                    raise UnknownToken("The access token is now another session's; start the stream anew.")
+                self._wire.send(self._session.delta(delta.token.encode(), delta.body))
+                is_first = False
+            if not more:
+                await follower.wait()
+
+    async def _room(self) -> None:
+        while True:
+            self._room_made.clear()
+            if self._is_writable and self._session.may_push:
+                return
+            await self._room_made.wait(None)
+
+    async def _requester(self) -> Requester:
+        token = self._session.access_token
+        if token is None:
+            raise MissingToken("Give an access token before starting the stream.")
+        # Known by now, so this is a look-up; a session that was logged out hears no more.
+        return await self._services.authenticator.authenticate(token)

@@ -1,0 +1,155 @@
+"""The autobahn adapter: frames on a real connection. Everything else is in `session` and `connection`."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+
+from clients.websocket.connection import Connection, Services
+from homeserver.http.adapter import CLIENT_ADDRESS_HEADER
+from homeserver.http.authenticate import access_token_of
+
+__all__ = ["PATH", "SUBPROTOCOL", "WebSockets"]
+
+PATH = "/_matrix/client/unstable/org.isthmus.websocket/v1"
+SUBPROTOCOL = "org.isthmus.v1.json"
+
+PING_INTERVAL_S = 30
+PING_TIMEOUT_S = 20
+HANDSHAKE_S_MAX = 10
+FRAME_OVERHEAD_BYTES_MAX = 4_096
+CLOSE_UNSUPPORTED = 1003
+
+
+class ClientProtocol(WebSocketServerProtocol):
+    """One connection on the wire."""
+
+    transport: Any  # the interface that Twisted declares lacks the producer's half
+    connection: Connection | None = None
+    _access_token: str | None = None
+    _client_address = ""
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Take bytes in, past autobahn's debug log line, whose arguments cost more than the frame."""
+        self._dataReceived(data)
+
+    def onConnect(self, request: ConnectionRequest) -> str:  # noqa: N802 - autobahn's name
+        """Agree on the subprotocol, note who connects."""
+        if SUBPROTOCOL not in request.protocols:
+            raise ConnectionDeny(ConnectionDeny.BAD_REQUEST, f"Ask for the subprotocol {SUBPROTOCOL}.")
+        query = parse_qs(self.http_request_uri.partition("?")[2])
+        self._access_token = access_token_of(request.headers, query)
+        self._client_address = request.headers.get(CLIENT_ADDRESS_HEADER, "")
+        return SUBPROTOCOL
+
+    def onOpen(self) -> None:  # noqa: N802 - autobahn's name
+        """Begin the session."""
+        factory: ClientFactory = self.factory
+        self.connection = Connection(
+            factory.services, self, access_token=self._access_token, client_address=self._client_address
+        )
+        factory.connections.add(self.connection)
+        self.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's parameter: a push producer
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N802, N803 - autobahn's names
+        """Hand a message to the session."""
+        if isBinary:
+            self.close(CLOSE_UNSUPPORTED, "text messages only")
+        elif self.connection is not None:
+            self.connection.message(payload)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: ARG002, FBT001, N802, N803 - autobahn's names
+        """End the session."""
+        if self.connection is not None:
+            self.factory.connections.discard(self.connection)
+            self.connection.lost()
+            self.connection = None
+
+    # The producer whose consumer is the transport: our session.
+
+    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """The client reads too slowly."""
+        if self.connection is not None:
+            self.connection.pause()
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """The client has read what there was."""
+        if self.connection is not None:
+            self.connection.resume()
+
+    def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """The connection is going; `onClose` follows."""
+
+    # The wire of the connection.
+
+    def send(self, frame: bytes) -> None:
+        """Send one text message."""
+        if self.state == self.STATE_OPEN:
+            # Not sendMessage: its size limit counts for both directions, and a complete sync may be larger.
+            self.transport.write(_header(len(frame)) + frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a code."""
+        if self.state == self.STATE_OPEN:
+            self.sendClose(code, reason)
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the client."""
+        self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Take bytes from the client again."""
+        self.transport.resumeProducing()
+
+
+class ClientFactory(WebSocketServerFactory):
+    """Makes connections and knows them."""
+
+    noisy = False
+    protocol = ClientProtocol
+
+    def __init__(self, services: Services, reactor: Any) -> None:
+        super().__init__(protocols=[SUBPROTOCOL], server="Isthmus", reactor=reactor)
+        self.services = services
+        self.connections: set[Connection] = set()
+        self.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            maxMessagePayloadSize=services.responder.body_bytes_max + FRAME_OVERHEAD_BYTES_MAX,
+            openHandshakeTimeout=HANDSHAKE_S_MAX,
+            autoPingInterval=PING_INTERVAL_S,
+            autoPingTimeout=PING_TIMEOUT_S,
+            tcpNoDelay=True,
+            # Any page may connect: the token is in the page's hands, never in a cookie.
+            allowedOrigins=["*"],
+            allowNullOrigin=True,
+            perMessageCompressionAccept=lambda _: None,  # 112 KiB a connection: not worth it
+        )
+
+
+class WebSockets:
+    """All WebSocket connections of a server.
+
+    Attributes:
+        factory: for `homeserver.http.adapter.websocket_upgrade`, at `PATH`.
+    """
+
+    def __init__(self, services: Services, reactor: Any) -> None:
+        self.factory = ClientFactory(services, reactor)
+        self._services = services
+
+    async def close(self) -> None:
+        """Tell every client that the server stops, and end all work for them."""
+        for connection in tuple(self.factory.connections):
+            connection.close()
+        await self._services.tasks.close()
+
+
+def _header(size_bytes: int) -> bytes:
+    """The header of an unmasked text frame (RFC 6455, section 5.2)."""
+    if size_bytes <= 125:
+        return bytes((0x81, size_bytes))
+    if size_bytes <= 0xFFFF:
+        return b"\x81\x7e" + size_bytes.to_bytes(2, "big")
+    return b"\x81\x7f" + size_bytes.to_bytes(8, "big")
