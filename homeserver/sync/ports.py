@@ -6,6 +6,7 @@ from typing import Protocol
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
+from homeserver.core.requester import Requester
 from homeserver.sync.timeline_event import TimelineEvent
 
 __all__ = ["MembershipRow", "SyncReads"]
@@ -38,8 +39,13 @@ class SyncReads(Protocol):
     async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
         """(user ID, membership, position) of everybody who ever was in a room, by position."""
 
-    async def events_until(self, room_id: str, position: int, count_max: int) -> Sequence[TimelineEvent]:
-        """The last events of a room's timeline at or before `position`, newest first."""
+    async def events_until(
+        self, room_id: str, position: int, count_max: int, reader: Requester
+    ) -> Sequence[TimelineEvent]:
+        """The last events of a room's timeline at or before `position`, newest first.
+
+        Those that the reader's session sent carry their transaction IDs.
+        """
 
     async def state_at(
         self, room_id: str, position: int, *, members: Collection[str] | None = None
@@ -56,7 +62,7 @@ class SyncReads(Protocol):
         """The member events of some users as of `position`."""
 
     async def state_changes(self, room_id: str, after: int, until: int) -> Sequence[tuple[int, Event]]:
-        """State events with `after` < position ≤ `until`, oldest first."""
+        """State events with `after` < position ≤ `until`: the last of each type and state key."""
 
     async def membership_history(self, room_id: str, user_id: str) -> Sequence[tuple[int, str]]:
         """Every membership that a user had in a room, oldest first."""

@@ -116,7 +116,7 @@ class Timelines:
         gathering = _Gathering(request.filter.room.timeline, room_id, request.timeline_limit, sees)
         cached = None if since is None else self._cache.after(room_id, since)
         if cached is None:
-            await self._read_back(gathering, window.now, room_id, since, until)
+            await self._read_back(gathering, window, room_id, since, until)
         else:
             cached.reverse()
             _take_all(gathering, cached, window.now, until)
@@ -130,12 +130,13 @@ class Timelines:
         )
 
     async def _read_back(
-        self, gathering: _Gathering, now: SyncToken, room_id: str, since: SyncToken | None, until: int | None
+        self, gathering: _Gathering, window: Window, room_id: str, since: SyncToken | None, until: int | None
     ) -> None:
+        now, reader = window.now, window.request.requester
         place = now.highest if until is None else until
         count = max(gathering.left + 1, PAGE_EVENTS_MIN)
         for _ in range(PAGES_MAX):
-            page = await self._reads.events_until(room_id, place, count)
+            page = await self._reads.events_until(room_id, place, count, reader)
             for shown in page:
                 if since is not None and since.covers(shown.position):
                     return

@@ -37,6 +37,7 @@ _EVENTS = (
     " AND events.retention_class = 0 JOIN rooms ON rooms.room_nid = found.room_nid"
 )
 _TYPES = " AND type_nid IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
+_NOT_TYPES = " AND type_nid NOT IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
 _KEY = (
     " AND type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
     " AND state_key_nid = (SELECT nid FROM interned_state_keys WHERE text = %b)"
@@ -97,10 +98,18 @@ class State:
         return found[0] if found else None
 
     async def at(
-        self, room_nid: int, position: int, types: Sequence[str] | None = None
+        self,
+        room_nid: int,
+        position: int,
+        types: Sequence[str] | None = None,
+        *,
+        not_types: Sequence[str] | None = None,
     ) -> list[StoredEvent]:
-        """Read the state as it was just after `position`; only events of `types`, if given."""
+        """Read the state as it was just after `position`; only `types`, and none of `not_types`, if given."""
         condition, parameters = _of_types(types)
+        if not_types is not None:
+            condition += _NOT_TYPES
+            parameters.append(list(not_types))
         return await self._read(
             "SELECT DISTINCT ON (type_nid, state_key_nid) room_nid, position FROM state_changes"
             f" WHERE room_nid = %b::bigint AND position <= %b::bigint{condition}"

@@ -1,0 +1,138 @@
+"""The reads of sync, from PostgreSQL."""
+
+from collections.abc import Collection, Sequence
+
+from homeserver.core.event.pdu import Event
+from homeserver.core.positions import SyncToken
+from homeserver.core.requester import Requester
+from homeserver.sync.ports import MembershipRow
+from homeserver.sync.timeline_event import TimelineEvent
+from storage.interning import Interning
+from storage.pool import Database
+from storage.tables.events import Events, StoredEvent
+from storage.tables.memberships import Memberships
+from storage.tables.rooms import Rooms
+from storage.tables.state import State
+from storage.tables.transactions import Transactions
+
+__all__ = ["StoredReads"]
+
+MEMBER = "m.room.member"
+VISIBILITY = "m.room.history_visibility"
+
+
+class StoredReads:
+    """Reads committed rows; see `homeserver.sync.ports.SyncReads`."""
+
+    def __init__(self, database: Database, interning: Interning) -> None:
+        self._database = database
+        self._interning = interning
+        self._events = Events(database)
+        self._memberships = Memberships(database)
+        self._rooms = Rooms(database)
+        self._state = State(database, self._events)
+        self._transactions = Transactions(database)
+
+    async def heads(self) -> SyncToken:
+        """The last position of every writer there ever was."""
+        rows = await self._database.fetch("SELECT last_position FROM writers WHERE last_position > 0")
+        token = SyncToken()
+        for (position,) in rows:
+            token = token.advance(position)
+        return token
+
+    async def memberships_of(self, user_id: str) -> Sequence[MembershipRow]:
+        """Every room of a user."""
+        nid = (await self._interning.existing("user", (user_id,))).get(user_id)
+        if nid is None:
+            return ()
+        return [
+            MembershipRow(row.room_id, row.membership, row.position, row.is_forgotten)
+            for row in await self._memberships.of_user(nid)
+        ]
+
+    async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
+        """(user ID, membership, position) of everybody who ever was in a room, by position."""
+        rows = await self._memberships.of_room(await self._room_nid(room_id))
+        return [(row.user_id, row.membership, row.position) for row in rows]
+
+    async def events_until(
+        self, room_id: str, position: int, count_max: int, reader: Requester
+    ) -> Sequence[TimelineEvent]:
+        """The last events of a room's timeline at or before `position`, newest first."""
+        room_nid = await self._room_nid(room_id)
+        page = await self._events.page(room_nid, position, "b", count_max)
+        changes = [stored.position for stored in page if stored.event.is_state]
+        replaced = await self._state.replaced_by(room_nid, changes) if changes else {}
+        own = [stored for stored in page if stored.event.sender == reader.user_id]
+        keys = await self._transactions.of_events(
+            reader.session_id, [stored.event.event_id for stored in own], [stored.position for stored in own]
+        )
+        return [
+            TimelineEvent(
+                stored.position,
+                stored.event,
+                replaces=replaced.get(stored.position),
+                session_id=reader.session_id,
+                transaction_id=_transaction_id(keys.get(stored.event.event_id), stored),
+            )
+            for stored in page
+        ]
+
+    async def state_at(
+        self, room_id: str, position: int, *, members: Collection[str] | None = None
+    ) -> Sequence[Event]:
+        """The state of a room after the event at `position`, or the last one before it."""
+        room_nid = await self._room_nid(room_id)
+        if members is None:
+            return _bare(await self._state.at(room_nid, position))
+        others = await self._state.at(room_nid, position, not_types=(MEMBER,))
+        return _bare(others) + list(await self.members_at(room_id, position, members))
+
+    async def members_at(self, room_id: str, position: int, user_ids: Collection[str]) -> Sequence[Event]:
+        """The member events of some users as of `position`."""
+        room_nid = await self._room_nid(room_id)
+        keys = [(MEMBER, user_id) for user_id in user_ids]
+        return _bare(await self._state.at_of_keys(room_nid, position, keys))
+
+    async def state_changes(self, room_id: str, after: int, until: int) -> Sequence[tuple[int, Event]]:
+        """State events with `after` < position ≤ `until`: the last of each type and state key."""
+        rows = await self._state.changes_between(await self._room_nid(room_id), after, until)
+        return [(stored.position, stored.event) for stored in rows]
+
+    async def membership_history(self, room_id: str, user_id: str) -> Sequence[tuple[int, str]]:
+        """Every membership that a user had in a room, oldest first."""
+        return await self._history(room_id, MEMBER, user_id, "membership", "leave")
+
+    async def visibility_history(self, room_id: str) -> Sequence[tuple[int, str]]:
+        """Every history visibility that a room had, oldest first."""
+        return await self._history(room_id, VISIBILITY, "", "history_visibility", "shared")
+
+    async def events(self, event_ids: Collection[str]) -> dict[str, Event]:
+        """Events by ID, those that are there."""
+        return {
+            event_id: stored.event for event_id, stored in (await self._events.by_ids(event_ids)).items()
+        }
+
+    async def _history(
+        self, room_id: str, event_type: str, state_key: str, name: str, default: str
+    ) -> list[tuple[int, str]]:
+        rows = await self._state.history_of(await self._room_nid(room_id), event_type, state_key)
+        values = [(stored.position, stored.event.content.get(name)) for stored in rows]
+        return [(position, value if isinstance(value, str) else default) for position, value in values]
+
+    async def _room_nid(self, room_id: str) -> int:
+        room = await self._rooms.find(room_id)
+        assert room is not None, "a room that somebody has a membership of is stored"
+        return room.room_nid
+
+
+def _bare(rows: Sequence[StoredEvent]) -> list[Event]:
+    return [stored.event for stored in rows]
+
+
+def _transaction_id(key: str | None, stored: StoredEvent) -> str | None:
+    """The client's transaction ID in a stored key: `room_id|type|transaction ID`."""
+    if key is None:
+        return None
+    return key.removeprefix(f"{stored.event.room_id}|{stored.event.type}|")
