@@ -71,7 +71,7 @@ class Interning:
                 found[nid] = text
         if missing:
             rows = await self._database.fetch(
-                f"SELECT text, nid FROM {_TABLES[kind]} WHERE nid = ANY(%b::bigint[])",  # noqa: S608 - own table
+                f"SELECT text, nid FROM {_TABLES[kind]} WHERE nid = ANY(%b::bigint[])",
                 missing,
             )
             found.update({nid: text for text, nid in self._remember(kind, rows).items()})
@@ -91,7 +91,7 @@ class Interning:
 
     async def _look_up(self, kind: Kind, texts: list[str]) -> dict[str, int]:
         rows = await self._database.fetch(
-            f"SELECT text, nid FROM {_TABLES[kind]} WHERE text = ANY(%b::text[])",  # noqa: S608 - own table
+            f"SELECT text, nid FROM {_TABLES[kind]} WHERE text = ANY(%b::text[])",
             texts,
         )
         return self._remember(kind, rows)
@@ -100,7 +100,7 @@ class Interning:
         # Sorted, so that two writers that intern the same strings wait for each other in one order. A row
         # that another made in between is not returned by the insert, hence the look-up.
         await self._database.execute(
-            f"INSERT INTO {_TABLES[kind]} (text) SELECT DISTINCT text FROM unnest(%b::text[]) AS new (text)"  # noqa: S608 - own table
+            f"INSERT INTO {_TABLES[kind]} (text) SELECT DISTINCT text FROM unnest(%b::text[]) AS new (text)"
             " ORDER BY text ON CONFLICT DO NOTHING",
             sorted(set(texts)),
         )

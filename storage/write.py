@@ -14,7 +14,7 @@ class Statement:
 
     Attributes:
         name: for metrics and errors.
-        rank: statements of a flush run in ascending rank.
+        rank: statements of a flush run in ascending rank, whatever the order of the writes.
         sql: `INSERT … SELECT … FROM unnest(%b::bigint[], …)` with one array parameter a column.
         keys: for upserts: the indices of the conflict key's columns; the last row of a key in a flush wins,
             since PostgreSQL refuses to update one row twice in one statement. Empty: keep every row.
@@ -33,10 +33,13 @@ class Write:
     Attributes:
         rows: (statement, values) in the order of the statement's columns.
         changes: what is published once the rows are durable; positions already assigned.
+        order_key: if a write fails, so do all waiting ones with the same key, as they were made on top of it;
+            by default the room of the first `EventChange`.
     """
 
     rows: list[tuple[Statement, tuple[Any, ...]]] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    order_key: str | None = None
 
     def add(self, statement: Statement, *values: Any) -> None:
         """Add one row."""
