@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.tcp import Connection
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _parseRequestLine
 
 from homeserver.core.errors import MatrixError, TooLarge, UnknownError
 from homeserver.http.dispatch import RawRequest
@@ -22,9 +22,15 @@ from homeserver.runtime.observation import ConnectionRefused, Observer
 __all__ = ["Channel", "Responder", "Site"]
 
 _FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_NAMES_MAX = 512
-_field_names: dict[bytes, str] = {}
-"""Lower-case names of fields by the bytes that were received; bounded."""
+_RARE = re.compile(rb"\A\r\n|\r\n[ \t]")
+
+_LENGTH_FIELDS = {"content-length": b"Content-Length", "transfer-encoding": b"Transfer-Encoding"}
+"""What says how long the body is, as Twisted spells it."""
+
+_FIELD_BYTES_MAX = 256
+_FIELDS_MAX = 2048
+_fields: dict[bytes, tuple[str, str]] = {}
+"""Header fields that were parsed already: a client sends nearly the same ones with each request."""
 
 
 class Responder(Protocol):
@@ -64,6 +70,7 @@ class Channel(HTTPChannel):
 
     requestFactory: Any  # noqa: N815 - Twisted's name
     transport: Any
+    _path: Any
     _networkProducer: Any  # noqa: N815 - Twisted's name
     callLater: Any  # noqa: N815 - Twisted's name
     # Idle connections are swept; two timers per request would cost as much as parsing it.
@@ -142,30 +149,58 @@ class Channel(HTTPChannel):
         elif not self.is_refused:
             super().rawDataReceived(data)
 
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
+        """Take what came; a head that came whole, as nearly all do, is not fed to Twisted line by line."""
+        is_between_requests = self.line_mode and not self._buffer and not self._receivedHeaderSize
+        if is_between_requests and self.persistent and not self._busyReceiving:
+            end = data.find(b"\r\n\r\n")
+            head = data[:end]
+            # What is rare is left to Twisted: folded fields, an empty line before, sizes over the limit.
+            if 0 < end < self.totalHeadersSize and not _RARE.search(head):
+                self._take_head(head.split(b"\r\n"))
+                data = data[end + 4 :]
+                if not data:
+                    return
+        super().dataReceived(data)
+
+    def _take_head(self, lines: list[bytes]) -> None:
+        if self.is_refused:
+            return
+        try:
+            command, path, version = _parseRequestLine(lines[0])
+        except ValueError:
+            self._respondToBadRequestAndDisconnect()
+            return
+        self.requests.append(self.site.make_request(self, None))
+        self._command, self._path, self._version = command, path, version
+        for line in lines[1:]:
+            if not self.headerReceived(line):
+                return
+        self.allHeadersReceived()
+        if self.length == 0:
+            self.allContentReceived()
+        else:
+            self.setRawMode()
+
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
         """Keep one header field; returns whether the request may go on."""
-        name, colon, value = line.partition(b":")
-        value = value.strip(b" \t")
-        key = _field_names.get(name) or _field_name(name)
-        if not colon or key is None or b"\0" in value or b"\r" in value or b"\n" in value:
+        field = _fields.get(line) or _field(line)
+        if field is None:
             self._respondToBadRequestAndDisconnect()
             return False
-        headers = self.requests[-1].headers
+        key, value = field
         self._receivedHeaderCount += 1
-        if key == "content-length":
-            if len(value) > 18:
-                self.refuse_body()
-                return False
-            if not self._maybeChooseTransferDecoder(b"Content-Length", value):
-                return False
-        elif key == "transfer-encoding":
-            if not self._maybeChooseTransferDecoder(b"Transfer-Encoding", value):
-                return False
-        elif self._receivedHeaderCount > self.maxHeaders:
+        if self._receivedHeaderCount > self.maxHeaders:
             self._refuse_head()
             return False
-        text = value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        if key == "content-length" and len(value) > 18:
+            self.refuse_body()
+            return False
+        decides_length = _LENGTH_FIELDS.get(key)
+        if decides_length and not self._maybeChooseTransferDecoder(decides_length, value.encode("latin-1")):
+            return False
+        headers = self.requests[-1].headers
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
         return True
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's name
@@ -226,11 +261,16 @@ class Channel(HTTPChannel):
         return self.transport
 
 
-def _field_name(name: bytes) -> str | None:
-    """The lower-case name of a header field, or None if it is no name."""
-    if not _FIELD_NAME.fullmatch(name):
+def _field(line: bytes) -> tuple[str, str] | None:
+    """The lower-case name and the value of a header field, or None if it is none."""
+    name, colon, value = line.partition(b":")
+    value = value.strip(b" \t")
+    if not colon or not _FIELD_NAME.fullmatch(name) or b"\0" in value or b"\r" in value or b"\n" in value:
         return None
-    key = name.decode().lower()
-    if len(_field_names) < _FIELD_NAMES_MAX and len(name) < 64:
-        _field_names[name] = key
-    return key
+    field = name.decode().lower(), value.decode("latin-1")
+    # Secrets have no business in a cache.
+    if len(line) <= _FIELD_BYTES_MAX and field[0] not in {"authorization", "cookie"}:
+        if len(_fields) >= _FIELDS_MAX:
+            _fields.clear()
+        _fields[line] = field
+    return field

@@ -11,7 +11,7 @@ __all__ = ["Mailbox", "MailboxClosed"]
 Message = TypeVar("Message")
 
 
-class MailboxClosed(Exception):  # noqa: N818 - it tells the reader of an end, not of an error
+class MailboxClosed(Exception):
     """The mailbox is closed and everything in it has been read."""
 
 

@@ -1,0 +1,59 @@
+import asyncio
+
+import pytest
+
+from homeserver.runtime.tasks import Tasks
+
+
+async def test_a_task_that_fails_is_observed_by_name():
+    observations = []
+    tasks = Tasks(observations.append)
+
+    async def fail():
+        raise ValueError("broken")
+
+    await asyncio.wait([tasks.start(fail(), "fails")])
+    await asyncio.sleep(0)
+
+    assert [(seen.name, str(seen.error)) for seen in observations] == [("fails", "broken")]
+    assert len(tasks) == 0
+
+
+async def test_a_task_gives_its_result_and_is_forgotten():
+    tasks = Tasks(pytest.fail)
+
+    async def work():
+        return 7
+
+    assert await tasks.start(work(), "works") == 7
+    await asyncio.sleep(0)
+    assert len(tasks) == 0
+
+
+async def test_closing_cancels_and_waits_for_the_end_of_every_task():
+    tasks = Tasks(pytest.fail)
+    ended = []
+
+    async def wait_for_ever(name):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(name)
+
+    for name in "ab":
+        tasks.start(wait_for_ever(name), name)
+    await asyncio.sleep(0)
+    await tasks.close()
+
+    assert ended == ["a", "b"]
+    assert len(tasks) == 0
+
+
+async def test_a_task_that_closes_its_owner_is_not_waited_for():
+    tasks = Tasks(pytest.fail)
+
+    await tasks.start(tasks.close(), "closes")
+
+    with pytest.raises(RuntimeError, match="late was started after"):
+        tasks.start(asyncio.sleep(0), "late")
