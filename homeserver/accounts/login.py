@@ -4,11 +4,14 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#login
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
 from homeserver.accounts.access_tokens import AccessTokens, IssuedTokens
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.text import DEVICE_ID_CHARACTERS_MAX, DEVICE_NAME_CHARACTERS_MAX, check_text
-from homeserver.core.errors import Forbidden, LimitExceeded
+from homeserver.accounts.uia import Stage
+from homeserver.core.errors import Forbidden, LimitExceeded, MissingParam, UnknownError
 from homeserver.core.identifiers import parse_user_id
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
@@ -16,10 +19,33 @@ from homeserver.runtime.token_bucket import TokenBucket
 from storage.pool import Database
 from storage.tables import accounts
 
-__all__ = ["Logins"]
+__all__ = ["PASSWORD", "FailedLogins", "Logins", "user_named_in"]
+
+PASSWORD = "m.login.password"  # noqa: S105 - the name of a login type and of a stage
 
 _DEVICE_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _WRONG = "The user name or the password is wrong."
+
+
+def user_named_in(identifier: Mapping[str, Any] | None, user: str | None) -> str:
+    """Tell which user ID or localpart a login names.
+
+    Args:
+        identifier: the `identifier` property.
+        user: the `user` property, which clients used before there was the other.
+
+    Raises:
+        MissingParam: neither names anybody.
+        UnknownError: an identifier of another type than `m.id.user`.
+    """
+    if identifier is not None:
+        kind = identifier.get("type")
+        if kind != "m.id.user":
+            raise UnknownError("Users can only be identified by m.id.user here.")
+        user = identifier.get("user")
+    if not isinstance(user, str):
+        raise MissingParam("Give an identifier of type m.id.user with the property user.")
+    return user
 
 
 class Logins:
@@ -71,6 +97,24 @@ class Logins:
         if self._passwords.is_outdated(password_hash):
             await accounts.set_password_hash(self._database, user_id, await self._passwords.hash(password))
         return user_id
+
+    def password_stage(self, user_id: str) -> Stage:
+        """Make the stage of user-interactive authentication in which a user gives their password again."""
+
+        async def check(auth: Mapping[str, Any]) -> str:
+            password, user = auth.get("password"), auth.get("user")
+            if not isinstance(password, str):
+                raise MissingParam("Give the password.")
+            identifier = auth.get("identifier")
+            named = user_named_in(
+                identifier if isinstance(identifier, Mapping) else None,
+                user if isinstance(user, str) else None,
+            )
+            if await self.user_with_password(named, password) != user_id:
+                raise Forbidden("This is the password of somebody else.")
+            return user_id
+
+        return check
 
     async def open_session(
         self,

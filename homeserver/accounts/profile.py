@@ -11,7 +11,7 @@ import orjson
 from homeserver.accounts.ports import ProfilePropagation
 from homeserver.accounts.registration import DISPLAY_NAME_CHARACTERS_MAX
 from homeserver.accounts.text import check_text
-from homeserver.core.errors import InvalidParam, KeyTooLarge, NotFound, ProfileTooLarge
+from homeserver.core.errors import BadJson, InvalidParam, KeyTooLarge, NotFound, ProfileTooLarge
 from homeserver.core.identifiers import is_namespaced_identifier
 from storage.pool import Database
 from storage.tables import profiles
@@ -32,7 +32,8 @@ def _as_object(row: ProfileRow) -> dict[str, Any]:
         profile["displayname"] = row.displayname
     if row.avatar_url is not None:
         profile["avatar_url"] = row.avatar_url
-    return profile | orjson.loads(row.custom_fields)
+    profile.update(orjson.loads(row.custom_fields))
+    return profile
 
 
 class Profiles:
@@ -75,6 +76,7 @@ class ProfileChanges:
         """Set one field.
 
         Raises:
+            BadJson: the value holds integers that nobody can store.
             InvalidParam: no key of a profile, or not a value that the key may have.
             KeyTooLarge: the key is over 255 bytes.
             NotFound: there is no such user here.
@@ -86,6 +88,7 @@ class ProfileChanges:
             await self.delete_field(user_id, key)
             return
         _check_value(key, value)
+        _check_encodable(key, value)
         await self._change(user_id, key, value, is_deleted=False)
 
     async def delete_field(self, user_id: str, key: str) -> None:
@@ -146,3 +149,11 @@ def _check_value(key: str, value: Any) -> None:
             raise InvalidParam("The avatar URL must be an mxc:// URI.")
     else:
         check_text(value, f"The profile field {key}", characters_max=DISPLAY_NAME_CHARACTERS_MAX)
+
+
+def _check_encodable(key: str, value: Any) -> None:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        # Integers of more than 64 bits are all that JSON can say and orjson cannot.
+        raise BadJson(f"The value of {key} holds an integer of more than 64 bits.") from None

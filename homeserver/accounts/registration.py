@@ -76,8 +76,16 @@ class Registration:
             raise InvalidUsername("User names that begin with an underscore belong to application services.")
         user_id = f"@{localpart}:{self._server_name}"
         if len(user_id) > IDENTIFIER_BYTES_MAX:
-            raise InvalidUsername(f"A user ID has at most {IDENTIFIER_BYTES_MAX} bytes; choose a shorter name.")
+            raise InvalidUsername(f"A user ID has at most {IDENTIFIER_BYTES_MAX} bytes; try a shorter name.")
         return user_id
+
+    def check_password(self, password: str) -> None:
+        """Refuse a password that is too short or too long for a new account.
+
+        Raises:
+            WeakPassword: it is.
+        """
+        self._passwords.check_acceptable(password)
 
     async def check_available(self, username: str) -> None:
         """Refuse a user name that cannot be registered.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.types import Options
 
 from homeserver.runtime.randomness import Randomness
 
@@ -19,7 +20,7 @@ TOKEN_CHARACTERS_MAX = 1_024
 
 _ALGORITHM = "EdDSA"
 # Time is checked by whoever has the clock, and told apart from a false signature.
-_OPTIONS = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+_OPTIONS: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
 
 
 @dataclass(frozen=True, slots=True)

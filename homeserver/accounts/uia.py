@@ -33,7 +33,7 @@ async def pass_dummy(auth: Mapping[str, Any]) -> str:
     return ""
 
 
-class AuthenticationRequired(MatrixError):  # noqa: N818 - named like the others in core.errors
+class AuthenticationRequired(MatrixError):
     """The user must pass (further) stages; told as 401 with the flows, and an errcode only if one failed."""
 
     status = 401

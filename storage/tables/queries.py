@@ -8,11 +8,11 @@ __all__ = ["Queries"]
 class Queries(Protocol):
     """Runs statements, each for itself (the pool) or all in one transaction."""
 
-    async def fetch(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    async def fetch(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """All rows."""
 
-    async def fetch_one(self, sql: str, *params: Any) -> tuple[Any, ...] | None:
+    async def fetch_one(self, statement: str, *parameters: Any) -> tuple[Any, ...] | None:
         """The first row, if any."""
 
-    async def execute(self, sql: str, *params: Any) -> int:
+    async def execute(self, statement: str, *parameters: Any) -> int:
         """How many rows were affected."""

@@ -1,0 +1,44 @@
+"""What this server lets its users do."""
+
+from homeserver.core.room_versions import ROOM_VERSIONS
+from homeserver.http.endpoint import endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+
+__all__ = ["CapabilitiesEndpoints"]
+
+
+class CapabilitiesEndpoints:
+    """Tells the capabilities.
+
+    Args:
+        default_room_version: of new rooms.
+    """
+
+    def __init__(self, *, default_room_version: str) -> None:
+        assert default_room_version in ROOM_VERSIONS
+        capabilities = {
+            "m.change_password": {"enabled": False},
+            "m.room_versions": {
+                "default": default_room_version,
+                "available": dict.fromkeys(ROOM_VERSIONS, "stable"),
+            },
+            "m.profile_fields": {"enabled": True},
+            # COMPAT: deprecated since v1.16, older clients read only these.
+            "m.set_displayname": {"enabled": True},
+            "m.set_avatar_url": {"enabled": True},
+            "m.3pid_changes": {"enabled": False},
+            "m.get_login_token": {"enabled": False},
+            "m.forget_forced_upon_leave": {"enabled": False},
+        }
+        self._answer = json_response({"capabilities": capabilities})
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v3/capabilities",
+        spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities",
+    )
+    async def get_capabilities(self, request: Request) -> Response:
+        """Tell the capabilities."""
+        del request
+        return self._answer

@@ -1,0 +1,122 @@
+"""The devices of whoever asks."""
+
+from typing import Any
+
+import msgspec
+
+from homeserver.accounts.devices import Devices
+from homeserver.accounts.login import PASSWORD, Logins
+from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.core.errors import InvalidParam
+from homeserver.http.endpoint import RateLimit, endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+from storage.tables.devices import DeviceRow
+
+__all__ = ["DeleteDeviceBody", "DeleteDevicesBody", "DeviceBody", "DevicesEndpoints"]
+
+_DEVICES_PER_REQUEST_MAX = 1_000
+
+
+class DeviceBody(msgspec.Struct):
+    """What can be changed of a device."""
+
+    display_name: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class DeleteDeviceBody(msgspec.Struct):
+    """How the user shows that they may delete a device."""
+
+    auth: dict[str, Any] | None = None
+
+
+class DeleteDevicesBody(msgspec.Struct):
+    """Which devices to delete, and how the user shows that they may."""
+
+    devices: list[str]
+    auth: dict[str, Any] | None = None
+
+
+class DevicesEndpoints:
+    """Lists, names and deletes devices."""
+
+    def __init__(self, *, devices: Devices, logins: Logins, interactive: InteractiveAuthentication) -> None:
+        self._devices = devices
+        self._logins = logins
+        self._interactive = interactive
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v3/devices",
+        spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3devices",
+    )
+    async def get_devices(self, request: Request) -> Response:
+        """List the devices."""
+        devices = await self._devices.of_user(request.requester.user_id)
+        return json_response({"devices": [_as_object(device) for device in devices]})
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v3/devices/{deviceId}",
+        spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3devicesdeviceid",
+    )
+    async def get_device(self, request: Request) -> Response:
+        """Tell about one device."""
+        device = await self._devices.find(request.requester.user_id, request.parameters["deviceId"])
+        return json_response(_as_object(device))
+
+    @endpoint(
+        "PUT",
+        "/_matrix/client/v3/devices/{deviceId}",
+        rate_limit=RateLimit.PROFILE,
+        body=DeviceBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3devicesdeviceid",
+    )
+    async def set_device(self, request: Request) -> Response:
+        """Name a device."""
+        user_id, device_id = request.requester.user_id, request.parameters["deviceId"]
+        body: DeviceBody = request.body
+        if isinstance(body.display_name, msgspec.UnsetType):
+            await self._devices.find(user_id, device_id)
+        else:
+            await self._devices.rename(user_id, device_id, body.display_name)
+        return json_response({})
+
+    @endpoint(
+        "DELETE",
+        "/_matrix/client/v3/devices/{deviceId}",
+        rate_limit=RateLimit.PROFILE,
+        body=DeleteDeviceBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3devicesdeviceid",
+    )
+    async def delete_device(self, request: Request) -> Response:
+        """Log a device out, after the user gave their password."""
+        body: DeleteDeviceBody = request.body
+        return await self._delete(request.requester.user_id, [request.parameters["deviceId"]], body.auth)
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/delete_devices",
+        rate_limit=RateLimit.PROFILE,
+        body=DeleteDevicesBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3delete_devices",
+    )
+    async def delete_devices(self, request: Request) -> Response:
+        """Log several devices out, after the user gave their password."""
+        body: DeleteDevicesBody = request.body
+        if len(body.devices) > _DEVICES_PER_REQUEST_MAX:
+            raise InvalidParam(f"At most {_DEVICES_PER_REQUEST_MAX} devices can be deleted in one request.")
+        return await self._delete(request.requester.user_id, body.devices, body.auth)
+
+    async def _delete(self, user_id: str, device_ids: list[str], auth: dict[str, Any] | None) -> Response:
+        stages = {PASSWORD: self._logins.password_stage(user_id)}
+        await self._interactive.require(f"delete devices of {user_id}", [[PASSWORD]], stages, auth)
+        await self._devices.delete(user_id, device_ids)
+        return json_response({})
+
+
+def _as_object(device: DeviceRow) -> dict[str, Any]:
+    shown: dict[str, Any] = {"device_id": device.device_id}
+    if device.display_name is not None:
+        shown["display_name"] = device.display_name
+    return shown

@@ -1,0 +1,134 @@
+"""Login, refresh and logout."""
+
+from typing import Any
+
+import msgspec
+
+from homeserver.accounts.access_tokens import AccessTokens
+from homeserver.accounts.devices import Devices
+from homeserver.accounts.login import PASSWORD, Logins, user_named_in
+from homeserver.core.errors import MissingParam, UnknownError
+from homeserver.http.endpoint import Authentication, RateLimit, endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+
+__all__ = ["LoginBody", "LoginEndpoints", "RefreshBody"]
+
+
+class LoginBody(msgspec.Struct):
+    """What a client sends to log in."""
+
+    type: str
+    identifier: dict[str, Any] | None = None
+    # COMPAT: before there were identifiers, users were named by this property.
+    user: str | None = None
+    password: str | None = None
+    device_id: str | None = None
+    initial_device_display_name: str | None = None
+    refresh_token: bool | None = None
+
+
+class RefreshBody(msgspec.Struct):
+    """What a client sends to exchange its refresh token."""
+
+    refresh_token: str
+
+
+class LoginEndpoints:
+    """Lets users in and out.
+
+    Args:
+        base_url: told to clients that log in, if this server knows how they reach it.
+    """
+
+    def __init__(
+        self,
+        *,
+        logins: Logins,
+        access_tokens: AccessTokens,
+        devices: Devices,
+        server_name: str,
+        base_url: str | None = None,
+    ) -> None:
+        self._logins = logins
+        self._access_tokens = access_tokens
+        self._devices = devices
+        self._server_name = server_name
+        self._base_url = base_url
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v3/login",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.LOGIN,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3login",
+    )
+    async def get_flows(self, request: Request) -> Response:
+        """Tell how one can log in."""
+        del request
+        return json_response({"flows": [{"type": PASSWORD}]})
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/login",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.LOGIN,
+        body=LoginBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login",
+    )
+    async def log_in(self, request: Request) -> Response:
+        """Log a user in with their password."""
+        body: LoginBody = request.body
+        if body.type != PASSWORD:
+            raise UnknownError(f"The only type of login is {PASSWORD}.")
+        if body.password is None:
+            raise MissingParam("Give the password.")
+        user = user_named_in(body.identifier, body.user)
+        self._logins.check_device(body.device_id, body.initial_device_display_name)
+        user_id = await self._logins.user_with_password(user, body.password)
+        issued = await self._logins.open_session(
+            user_id,
+            device_id=body.device_id,
+            display_name=body.initial_device_display_name,
+            with_refresh_token=bool(body.refresh_token),
+        )
+        answer: dict[str, Any] = {"user_id": user_id, "home_server": self._server_name, **issued.body()}
+        if self._base_url is not None:
+            answer["well_known"] = {"m.homeserver": {"base_url": self._base_url}}
+        return json_response(answer)
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/refresh",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.LOGIN,
+        body=RefreshBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3refresh",
+    )
+    async def refresh(self, request: Request) -> Response:
+        """Exchange a refresh token for new tokens."""
+        body: RefreshBody = request.body
+        answer = (await self._access_tokens.refresh(body.refresh_token)).body()
+        del answer["device_id"]
+        return json_response(answer)
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/logout",
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3logout",
+    )
+    async def log_out(self, request: Request) -> Response:
+        """End the session and forget its device."""
+        requester = request.requester
+        await self._devices.delete(requester.user_id, [requester.device_id])
+        return json_response({})
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/logout/all",
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3logoutall",
+    )
+    async def log_out_all(self, request: Request) -> Response:
+        """End all sessions of the user and forget the devices."""
+        await self._devices.delete_all(request.requester.user_id)
+        return json_response({})

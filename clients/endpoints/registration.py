@@ -1,0 +1,136 @@
+"""Registration of new users."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from homeserver.accounts.login import Logins
+from homeserver.accounts.registration import NewAccount, Registration
+from homeserver.accounts.uia import DUMMY, InteractiveAuthentication, Stage, pass_dummy
+from homeserver.core.errors import Forbidden, InvalidParam, MissingParam
+from homeserver.http.endpoint import Authentication, RateLimit, endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+
+__all__ = ["RegistrationBody", "RegistrationEndpoints", "RegistrationMode"]
+
+RegistrationMode = Literal["open", "token", "closed"]
+
+_TOKEN = "m.login.registration_token"  # noqa: S105 - the name of a stage
+_STAGE_OF_MODE = {"open": DUMMY, "token": _TOKEN}
+
+
+class RegistrationBody(msgspec.Struct):
+    """What a client sends to register."""
+
+    auth: dict[str, Any] | None = None
+    username: str | None = None
+    password: str | None = None
+    device_id: str | None = None
+    initial_device_display_name: str | None = None
+    inhibit_login: bool | None = None
+    refresh_token: bool | None = None
+
+
+class RegistrationEndpoints:
+    """Lets people make accounts, as far as the operator allows.
+
+    Args:
+        mode: `open` to all, only with a registration `token`, or `closed`.
+    """
+
+    def __init__(
+        self,
+        *,
+        registration: Registration,
+        logins: Logins,
+        interactive: InteractiveAuthentication,
+        mode: RegistrationMode,
+        server_name: str,
+    ) -> None:
+        self._registration = registration
+        self._logins = logins
+        self._interactive = interactive
+        self._mode = mode
+        self._server_name = server_name
+        self._stages: dict[str, Stage] = {DUMMY: pass_dummy, _TOKEN: self._pass_token}
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/register",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.REGISTRATION,
+        body=RegistrationBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3register",
+    )
+    async def register(self, request: Request) -> Response:
+        """Make an account and log it in."""
+        kind = request.query_text("kind", "user")
+        if kind == "guest":
+            raise Forbidden("This server has no guests; register an account.")
+        if kind != "user":
+            raise InvalidParam("The kind of account must be user.")
+        self._check_open()
+        body: RegistrationBody = request.body
+        # What is wrong with the account itself is told before anybody is asked to pass stages for it.
+        if body.username is not None:
+            await self._registration.check_available(body.username)
+        if body.password is not None:
+            self._registration.check_password(body.password)
+        self._logins.check_device(body.device_id, body.initial_device_display_name)
+        flows = [[_STAGE_OF_MODE[self._mode]]]
+        passed = await self._interactive.require("register", flows, self._stages, body.auth)
+        if body.password is None:
+            raise MissingParam("Give a password for the new account.")
+        account = NewAccount(body.username, body.password, registration_token=passed.get(_TOKEN))
+        user_id = await self._registration.create(account)
+        answer: dict[str, Any] = {"user_id": user_id, "home_server": self._server_name}
+        if not body.inhibit_login:
+            issued = await self._logins.open_session(
+                user_id,
+                device_id=body.device_id,
+                display_name=body.initial_device_display_name,
+                with_refresh_token=bool(body.refresh_token),
+            )
+            answer |= issued.body()
+        return json_response(answer)
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v3/register/available",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.REGISTRATION,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3registeravailable",
+    )
+    async def get_available(self, request: Request) -> Response:
+        """Tell whether a user name is free."""
+        self._check_open()
+        await self._registration.check_available(request.query_text("username"))
+        return json_response({"available": True})
+
+    @endpoint(
+        "GET",
+        "/_matrix/client/v1/register/m.login.registration_token/validity",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.REGISTRATION,
+        spec="https://spec.matrix.org/v1.19/client-server-api/"
+        "#get_matrixclientv1registermloginregistration_tokenvalidity",
+    )
+    async def get_token_validity(self, request: Request) -> Response:
+        """Tell whether a registration token could be used now."""
+        self._check_open()
+        is_valid = await self._registration.is_good_token(request.query_text("token"))
+        return json_response({"valid": is_valid})
+
+    def _check_open(self) -> None:
+        if self._mode == "closed":
+            raise Forbidden("Registration is closed; ask the operator of this server for an account.")
+
+    async def _pass_token(self, auth: Mapping[str, Any]) -> str:
+        token = auth.get("token")
+        if not isinstance(token, str):
+            raise MissingParam("Give a registration token.")
+        if not await self._registration.is_good_token(token):
+            raise Forbidden("This registration token is unknown, used up or expired.")
+        return token

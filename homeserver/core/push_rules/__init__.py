@@ -1,0 +1,1 @@
+"""Push rules: which events a user is told of, and how."""
