@@ -1,0 +1,172 @@
+"""The configuration as values: frozen, typed, every key with its meaning and default.
+
+`homeserver config defaults` prints this page as TOML.
+"""
+
+from dataclasses import dataclass
+
+from homeserver.config import checks
+from homeserver.config.keys import at_least, between, key, one_of, section
+
+__all__ = [
+    "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
+    "MetricsSection", "OutgoingSection", "PasswordsSection", "RateLimit", "RateLimitsSection",
+    "RegistrationSection", "RoomsSection", "TokensSection",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One address and port to listen on. Without a certificate it speaks plain HTTP."""
+
+    address: str = key("127.0.0.1", "IP address to listen on", check=checks.address)
+    port: int = key(8008, "TCP port", check=between(1, 65_535))
+    apis: tuple[str, ...] = key(("client", "admin", "health"), "APIs that are served here", check=checks.apis)
+    tls_certificate: str = key("", "PEM file with the certificate chain", example="/etc/isthmus/tls.crt")
+    tls_key: str = key("", "PEM file with its private key", example="/etc/isthmus/tls.key")
+    trust_x_forwarded_for: bool = key(
+        default=False, meaning="whether a proxy in front tells the client's address"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSection:
+    """Prometheus metrics, on a listener of their own."""
+
+    enabled: bool = key(default=True, meaning="false: no listener")
+    address: str = key("127.0.0.1", "IP address to listen on", check=checks.address)
+    port: int = key(9008, "TCP port; 0: any that is free", check=between(0, 65_535))
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSection:
+    """PostgreSQL."""
+
+    dsn: str = key(
+        "", "libpq connection string; empty: embedded", example="postgresql://isthmus@db/isthmus", secret=True
+    )
+    bin_dir: str = key("", "directory of postgres and initdb for the embedded one; empty: look for it",
+                       example="/usr/lib/postgresql/15/bin")  # fmt: skip
+    pool_size_max: int = key(10, "connections for reads", check=between(2, 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationSection:
+    """Who may make an account."""
+
+    mode: str = key(
+        "closed", "open, token or closed", example="token", check=one_of("open", "token", "closed")
+    )
+    shared_secret: str = key(
+        "", "lets its holders register users through the admin API; empty: off", example="a long random text",
+        secret=True,
+    )  # fmt: skip
+    tokens: tuple[str, ...] = key(
+        (), "registration tokens that mode token accepts", example=("welcome-2026",), secret=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordsSection:
+    """The cost of hashing passwords (argon2id)."""
+
+    memory_kib: int = key(19_456, "memory of one hash", check=between(8, 4_194_304))
+    time_cost: int = key(2, "passes over the memory", check=between(1, 100))
+    parallelism: int = key(1, "lanes", check=between(1, 64))
+    length_min: int = key(8, "characters of a new password", check=between(1, 512))
+
+
+@dataclass(frozen=True, slots=True)
+class TokensSection:
+    """Access tokens."""
+
+    access_token_lifetime_ms: int = key(
+        300_000, "of a session with a refresh token; others do not expire", check=at_least(1_000)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A bucket: `burst` requests at once, refilled at `per_second`."""
+
+    per_second: float = key(10.0, "requests a second in the long run", check=between(0.001, 1_000_000))
+    burst: int = key(50, "requests at once", check=between(1, 1_000_000))
+
+
+def _limit(per_second: float, burst: int, meaning: str) -> RateLimit:
+    made: RateLimit = section(lambda: RateLimit(per_second, burst), meaning)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitsSection:
+    """How often a user (or, before login, an address) may ask."""
+
+    enabled: bool = key(default=True, meaning="false switches all rate limits off")
+    read: RateLimit = _limit(100.0, 500, "reads")
+    message: RateLimit = _limit(20.0, 100, "sending messages and state")
+    join: RateLimit = _limit(1.0, 20, "joining rooms")
+    invite: RateLimit = _limit(1.0, 30, "inviting")
+    room_creation: RateLimit = _limit(0.2, 10, "making rooms")
+    login: RateLimit = _limit(0.2, 10, "logging in, by address")
+    registration: RateLimit = _limit(0.2, 10, "registering, by address")
+    profile: RateLimit = _limit(0.5, 10, "changing the profile")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingSection:
+    """Requests that the server makes."""
+
+    ca_file: str = key("", "PEM file with further certificate authorities", example="/etc/isthmus/ca.pem")
+    allowed_ranges: tuple[str, ...] = key(
+        (), "private networks that may be reached", example=("10.1.0.0/16",), check=checks.address_ranges
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoomsSection:
+    """Rooms."""
+
+    default_room_version: str = key("12", "of new rooms", check=checks.room_version)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingSection:
+    """What is logged, on standard error."""
+
+    level: str = key(
+        "info", "debug, info, warning or error", check=one_of("debug", "info", "warning", "error")
+    )
+    format: str = key("text", "text or json", check=one_of("text", "json"))
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSection:
+    """Limits of single requests."""
+
+    body_bytes_max: int = key(1_048_576, "of a request's body", check=between(70_000, 1_073_741_824))
+    upload_bytes_max: int = key(52_428_800, "of an uploaded file", check=at_least(1))
+    header_bytes_max: int = key(32_768, "of a request's headers", check=between(4_096, 1_048_576))
+    json_depth_max: int = key(100, "of nested arrays and objects", check=between(10, 250))
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All of it."""
+
+    server_name: str = key("localhost", "the part after the colon of user IDs; never to be changed",
+                           example="example.org", check=checks.server_name)  # fmt: skip
+    public_base_url: str = key("", "where clients reach this server; empty: as they asked",
+                               example="https://matrix.example.org", check=checks.base_url)  # fmt: skip
+    data_directory: str = key("./data", "signing key, embedded PostgreSQL and what else must be kept")
+    listeners: tuple[Listener, ...] = key((Listener(),), "where to listen")
+    metrics: MetricsSection = section(MetricsSection, "Prometheus metrics")
+    database: DatabaseSection = section(DatabaseSection, "PostgreSQL")
+    registration: RegistrationSection = section(RegistrationSection, "who may make an account")
+    passwords: PasswordsSection = section(PasswordsSection, "hashing of passwords (argon2id)")
+    tokens: TokensSection = section(TokensSection, "access tokens")
+    rooms: RoomsSection = section(RoomsSection, "rooms")
+    limits: LimitsSection = section(LimitsSection, "limits of single requests")
+    rate_limits: RateLimitsSection = section(RateLimitsSection, "how often one may ask")
+    outgoing: OutgoingSection = section(OutgoingSection, "requests that the server makes")
+    logging: LoggingSection = section(LoggingSection, "what is logged, on standard error")
