@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from homeserver.core.event.pdu import Event
 from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
 from homeserver.core.positions import SyncToken
 from homeserver.sync.ports import SyncReads
@@ -43,16 +44,16 @@ class _Gathering:
     """Takes events newest first until there are enough."""
 
     __slots__ = (
-        "_all_pass", "_filter", "_none_pass", "_sees", "_unseen", "end", "kept", "left", "limited",
+        "_all_pass", "_filter", "_none_pass", "_passed_keys", "_sees", "end", "kept", "left", "limited",
         "passed_over", "start",
     )  # fmt: skip
 
     def __init__(self, event_filter: RoomEventFilter, room_id: str, limit: int, sees: Sees | None) -> None:
         self._filter = event_filter
-        self._all_pass = event_filter.passes_all
+        self._all_pass = event_filter.passes_all and room_passes(event_filter, room_id)
         self._none_pass = not room_passes(event_filter, room_id)
+        self._passed_keys: set[tuple[str, str | None]] = set()
         self._sees = sees
-        self._unseen: list[TimelineEvent] = []
         self.left = limit
         self.kept: list[TimelineEvent] = []
         self.passed_over: list[TimelineEvent] = []
@@ -61,30 +62,31 @@ class _Gathering:
         self.end = 0
 
     def take(self, shown: TimelineEvent) -> bool:
-        """Take one event; False if it is one too many."""
+        """Take one event; False if it is not taken, and with it nothing older."""
         event = shown.event
         self.end = self.end or shown.position
         if self._sees is not None and not self._sees(shown.position):
-            if event.state_key is not None:
-                self._unseen.append(shown)
-            return True
-        if self._none_pass or not (
-            self._all_pass or event_passes(self._filter, event.type, event.sender, event.content)
-        ):
+            # What the reader may not see interrupts the timeline; what it changed is in the state after it.
+            self.limited = bool(self.kept)
+            return not self.kept
+        if not self._all_pass and not self._passes(event):
             if event.state_key is not None:
                 self.passed_over.append(shown)
-        elif not self.left:
+                self._passed_keys.add((event.type, event.state_key))
+        elif not self.left or (event.type, event.state_key) in self._passed_keys:
+            # Enough; or it would come after what replaced it, since that is told as state.
             self.limited = True
             return False
         else:
             self.left -= 1
             self.kept.append(shown)
         self.start = shown.position - 1
-        if self._unseen:
-            # Not to be seen as events, but what they changed between those shown holds: it is told as state.
-            self.passed_over += self._unseen
-            self._unseen = []
         return True
+
+    def _passes(self, event: Event) -> bool:
+        if self._none_pass:
+            return False
+        return event_passes(self._filter, event.type, event.sender, event.content)
 
 
 class Timelines:

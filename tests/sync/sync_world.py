@@ -1,0 +1,212 @@
+"""A world of rooms in memory: commits events, publishes them, and answers the reads of sync."""
+
+from homeserver.cluster.bus import LocalBus
+from homeserver.core.changes import EventChange
+from homeserver.core.event.pdu import Event
+from homeserver.core.positions import SnowflakeClock, SyncToken
+from homeserver.core.requester import Requester
+from homeserver.core.room_versions import rules_for
+from homeserver.sync.follow import Sync
+from homeserver.sync.notifier import Notifier
+from homeserver.sync.ports import MembershipRow
+from homeserver.sync.timeline_event import TimelineEvent
+
+RULES = rules_for("11")
+START_MS = 1_760_000_000_000
+
+
+class FakeClock:
+    """Time that moves when told to."""
+
+    def __init__(self):
+        self.ms = START_MS
+
+    def now_ms(self):
+        return self.ms
+
+    def monotonic_ms(self):
+        return self.ms
+
+
+def requester(user_id, session_id=1):
+    return Requester(user_id, "DEVICE", session_id)
+
+
+class World:
+    """Rooms, their writer, the bus, and sync on top of them; also the double of `SyncReads`."""
+
+    def __init__(self, writer_id=0):
+        self.clock = FakeClock()
+        self.bus = LocalBus()
+        self.snowflakes = SnowflakeClock(writer_id)
+        self.committed = {}  # room ID → [EventChange]
+        self.unpublished = []
+        self.holds_back = False
+        self.reads = 0
+        self.notifier = None
+        self.sync = None
+
+    async def start(self):
+        """Start sync, as at the start of a process."""
+        if self.notifier is not None:
+            self.notifier.stop()
+        self.publish()
+        self.notifier = await Notifier.start(self.bus, self)
+        self.sync = Sync(reads=self, notifier=self.notifier, clock=self.clock)
+
+    # Writing.
+
+    def send(self, room_id, sender, type_="m.room.message", state_key=None, redacts=None, **content):
+        """Commit an event and publish it (unless the world holds back)."""
+        self.clock.ms += 1
+        position = self.snowflakes.next(self.clock.ms)
+        timeline = self.committed.setdefault(room_id, [])
+        pdu = {
+            "auth_events": [], "prev_events": [], "content": content, "depth": len(timeline) + 1,
+            "origin_server_ts": self.clock.ms, "room_id": room_id, "sender": sender, "type": type_,
+        }  # fmt: skip
+        if state_key is not None:
+            pdu["state_key"] = state_key
+        if redacts is not None:
+            pdu["content"]["redacts"] = redacts
+        event = Event.from_pdu(pdu, RULES)
+        before = self._state_of(timeline).get((type_, state_key)) if state_key is not None else None
+        change = EventChange(position, room_id, event)
+        if before is not None:
+            change.replaces = before.event.event_id
+            if type_ == "m.room.member":
+                change.previous_membership = before.event.content["membership"]
+        if redacts is not None:
+            for other in timeline:
+                if other.event.event_id == redacts:
+                    change.redacted = other.event.redacted_by(event)
+                    index = timeline.index(other)
+                    timeline[index] = EventChange(other.position, room_id, change.redacted, other.replaces)
+        timeline.append(change)
+        self.unpublished.append(change)
+        if not self.holds_back:
+            self.publish()
+        return event.event_id
+
+    def publish(self):
+        """Publish what was committed."""
+        changes, self.unpublished = self.unpublished, []
+        if changes:
+            self.bus.publish(changes)
+
+    def create(self, room_id, creator, visibility="shared"):
+        """Commit the first events of a room."""
+        self.send(room_id, creator, "m.room.create", "", room_version="11")
+        self.member(room_id, creator, "join")
+        self.send(room_id, creator, "m.room.power_levels", "", users={creator: 100})
+        self.send(room_id, creator, "m.room.history_visibility", "", history_visibility=visibility)
+
+    def member(self, room_id, user_id, membership, sender=None, **content):
+        """Commit a member event."""
+        return self.send(
+            room_id, sender or user_id, "m.room.member", user_id, membership=membership, **content
+        )
+
+    # What is so.
+
+    @staticmethod
+    def _state_of(timeline):
+        return {
+            (each.event.type, each.event.state_key): each
+            for each in timeline
+            if each.event.state_key is not None
+        }
+
+    def state(self, room_id):
+        """(type, state key) → event ID."""
+        state = self._state_of(self.committed[room_id])
+        return {key: change.event.event_id for key, change in state.items()}
+
+    def membership(self, room_id, user_id):
+        """A user's membership, if any."""
+        change = self._state_of(self.committed.get(room_id, ())).get(("m.room.member", user_id))
+        return None if change is None else change.event.content["membership"]
+
+    def joined(self, user_id):
+        """The rooms that a user is in."""
+        return {room_id for room_id in self.committed if self.membership(room_id, user_id) == "join"}
+
+    def event_ids(self, room_id):
+        """The whole timeline."""
+        return [change.event.event_id for change in self.committed[room_id]]
+
+    # The reads of sync.
+
+    async def heads(self):
+        token = SyncToken()
+        for timeline in self.committed.values():
+            for change in timeline:
+                token = token.advance(change.position)
+        return token
+
+    async def memberships_of(self, user_id):
+        self.reads += 1
+        rows = []
+        for room_id, timeline in self.committed.items():
+            change = self._state_of(timeline).get(("m.room.member", user_id))
+            if change is not None:
+                rows.append(MembershipRow(room_id, change.event.content["membership"], change.position))
+        return rows
+
+    async def members_of(self, room_id):
+        self.reads += 1
+        state = self._state_of(self.committed[room_id])
+        rows = [
+            (key, change.event.content["membership"], change.position)
+            for (type_, key), change in state.items()
+            if type_ == "m.room.member"
+        ]
+        return sorted(rows, key=lambda row: row[2])
+
+    async def events_until(self, room_id, position, count_max, reader):
+        self.reads += 1
+        found = [change for change in self.committed[room_id] if change.position <= position]
+        return [TimelineEvent.of_change(change) for change in found[::-1][:count_max]]
+
+    async def state_at(self, room_id, position, *, members=None):
+        self.reads += 1
+        timeline = [change for change in self.committed[room_id] if change.position <= position]
+        return [
+            change.event
+            for (type_, key), change in self._state_of(timeline).items()
+            if type_ != "m.room.member" or members is None or key in members
+        ]
+
+    async def members_at(self, room_id, position, user_ids):
+        state = await self.state_at(room_id, position, members=user_ids)
+        return [event for event in state if event.type == "m.room.member"]
+
+    async def state_changes(self, room_id, after, until):
+        self.reads += 1
+        timeline = [change for change in self.committed[room_id] if after < change.position <= until]
+        return [(change.position, change.event) for change in self._state_of(timeline).values()]
+
+    async def membership_history(self, room_id, user_id):
+        self.reads += 1
+        return [
+            (change.position, change.event.content["membership"])
+            for change in self.committed[room_id]
+            if (change.event.type, change.event.state_key) == ("m.room.member", user_id)
+        ]
+
+    async def visibility_history(self, room_id):
+        self.reads += 1
+        return [
+            (change.position, change.event.content["history_visibility"])
+            for change in self.committed[room_id]
+            if change.event.type == "m.room.history_visibility"
+        ]
+
+    async def events(self, event_ids):
+        self.reads += 1
+        return {
+            change.event.event_id: change.event
+            for timeline in self.committed.values()
+            for change in timeline
+            if change.event.event_id in event_ids
+        }
