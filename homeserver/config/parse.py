@@ -180,5 +180,5 @@ def _contradictions(made: Configuration) -> list[Mistake]:
     return mistakes
 
 
-def _defaults_of(kind: type[Any]) -> Any:
+def _defaults_of(kind: Any) -> Any:
     return kind()

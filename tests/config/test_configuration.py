@@ -146,6 +146,6 @@ def test_any_structure_is_either_a_configuration_or_told_as_mistakes(given):
         configuration = parse(given)
     except ConfigurationError as error:
         told = error.mistakes
-        assert told  # noqa: PT017 - either outcome is right, each in its form
+        assert told
     else:
         assert all(isinstance(listener, Listener) for listener in configuration.listeners)
