@@ -20,7 +20,9 @@ from homeserver.http.response import Response
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.observation import Observer, RequestFailed
 
-__all__ = ["HttpSite", "UpgradeHook", "WireRequest", "make_site", "websocket_upgrade"]
+__all__ = [
+    "CLIENT_ADDRESS_HEADER", "HttpSite", "UpgradeHook", "WireRequest", "make_site", "websocket_upgrade",
+]  # fmt: skip
 
 CLIENT_ADDRESS_HEADER = "x-isthmus-client-address"
 """Added to the handshake that a WebSocket protocol sees: the client's address, behind a trusted proxy too."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.tcp import Connection
-from twisted.web.http import HTTPChannel, _parseRequestLine
+from twisted.web.http import HTTPChannel
 
 from homeserver.core.errors import MatrixError, TooLarge, UnknownError
 from homeserver.http.dispatch import RawRequest
@@ -22,13 +22,17 @@ from homeserver.runtime.observation import ConnectionRefused, Observer
 __all__ = ["Channel", "Responder", "Site"]
 
 _FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_RARE = re.compile(rb"\A\r\n|\r\n[ \t]")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\xb0]+) (HTTP/1\.[01])(?=\r\n|\Z)")
+"""What Twisted accepts as one, too; it looks at each byte by itself."""
 
 _LENGTH_FIELDS = {"content-length": b"Content-Length", "transfer-encoding": b"Transfer-Encoding"}
 """What says how long the body is, as Twisted spells it."""
 
 _FIELD_BYTES_MAX = 256
 _FIELDS_MAX = 2048
+_NEVER_CACHED = {*_LENGTH_FIELDS, "authorization", "cookie"}
+"""Secrets have no business in a cache, and what decides the length is looked at each time."""
+
 _fields: dict[bytes, tuple[str, str]] = {}
 """Header fields that were parsed already: a client sends nearly the same ones with each request."""
 
@@ -154,33 +158,36 @@ class Channel(HTTPChannel):
         is_between_requests = self.line_mode and not self._buffer and not self._receivedHeaderSize
         if is_between_requests and self.persistent and not self._busyReceiving:
             end = data.find(b"\r\n\r\n")
-            head = data[:end]
-            # What is rare is left to Twisted: folded fields, an empty line before, sizes over the limit.
-            if 0 < end < self.totalHeadersSize and not _RARE.search(head):
-                self._take_head(head.split(b"\r\n"))
+            if 0 < end < self.totalHeadersSize and self._take_head(data[:end]):
                 data = data[end + 4 :]
                 if not data:
                     return
         super().dataReceived(data)
 
-    def _take_head(self, lines: list[bytes]) -> None:
-        if self.is_refused:
-            return
-        try:
-            command, path, version = _parseRequestLine(lines[0])
-        except ValueError:
-            self._respondToBadRequestAndDisconnect()
-            return
-        self.requests.append(self.site.make_request(self, None))
-        self._command, self._path, self._version = command, path, version
+    def _take_head(self, head: bytes) -> bool:
+        """Take a whole head; returns False for what is rare and left to Twisted, whose answer is the same."""
+        asked = _REQUEST_LINE.match(head)
+        lines = head.split(b"\r\n")
+        is_rare = asked is None or len(lines) > self.maxHeaders or b"\r\n " in head or b"\r\n\t" in head
+        if is_rare or self.is_refused:
+            return False
+        assert asked is not None
+        request = self.site.make_request(self, None)
+        self.requests.append(request)
+        self._command, self._path, self._version = asked.groups()
+        headers, known = request.headers, _fields.get
         for line in lines[1:]:
-            if not self.headerReceived(line):
-                return
+            field = known(line)
+            if field is not None and field[0] not in headers:
+                headers[field[0]] = field[1]
+            elif not self.headerReceived(line):
+                return True
         self.allHeadersReceived()
         if self.length == 0:
             self.allContentReceived()
         else:
             self.setRawMode()
+        return True
 
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
         """Keep one header field; returns whether the request may go on."""
@@ -268,8 +275,7 @@ def _field(line: bytes) -> tuple[str, str] | None:
     if not colon or not _FIELD_NAME.fullmatch(name) or b"\0" in value or b"\r" in value or b"\n" in value:
         return None
     field = name.decode().lower(), value.decode("latin-1")
-    # Secrets have no business in a cache.
-    if len(line) <= _FIELD_BYTES_MAX and field[0] not in {"authorization", "cookie"}:
+    if len(line) <= _FIELD_BYTES_MAX and field[0] not in _NEVER_CACHED:
         if len(_fields) >= _FIELDS_MAX:
             _fields.clear()
         _fields[line] = field

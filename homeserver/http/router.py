@@ -1,6 +1,7 @@
 """Finds the endpoint that answers a method and a path."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import unquote
 
@@ -28,7 +29,8 @@ class _Node:
         Raises:
             ValueError: another endpoint has the same method and path.
         """
-        node, names = self, []
+        node = self
+        names: list[str] = []
         for segment in endpoint.path.split("/"):
             if segment.startswith("{") and segment.endswith("}"):
                 names.append(segment[1:-1])
@@ -40,22 +42,25 @@ class _Node:
             raise ValueError(f"{endpoint.method} {endpoint.path} is declared twice")
         node.endpoints[endpoint.method] = endpoint, tuple(names)
 
-    def find(self, segments: list[str], index: int) -> "tuple[_Node, tuple[str, ...]] | None":
+    def find(self, segments: list[str], index: int) -> "tuple[_Node, list[str]] | None":
         """The node that the rest of `segments` leads to, and the segments that stand for parameters."""
-        if index == len(segments):
-            return (self, ()) if self.endpoints else None
-        segment = segments[index]
-        if (named := self.segments.get(segment)) is not None:
-            found = named.find(segments, index + 1)
-            if found is not None:
-                return found
-        # An empty parameter has a meaning only at the end, as in `/state/{type}/{state_key}`.
-        if self.parameter is not None and (segment or index == len(segments) - 1):
-            found = self.parameter.find(segments, index + 1)
-            if found is not None:
-                node, values = found
-                return node, (segment, *values)
-        return None
+        node = self
+        values: list[str] = []
+        for position in range(index, len(segments)):
+            segment = segments[position]
+            named = node.segments.get(segment)
+            if named is not None and node.parameter is None:
+                node = named
+                continue
+            # Where both may lead on, the name goes first.
+            if named is not None and (found := named.find(segments, position + 1)) is not None:
+                return found[0], [*values, *found[1]]
+            # An empty parameter has a meaning only at the end, as in `/state/{type}/{state_key}`.
+            if node.parameter is None or not (segment or position == len(segments) - 1):
+                return None
+            node = node.parameter
+            values.append(segment)
+        return (node, values) if node.endpoints else None
 
 
 class Router:
@@ -99,18 +104,21 @@ class Router:
         found = self._find(path)
         return sorted(found[0].endpoints) if found else []
 
-    def _find(self, path: str) -> tuple[_Node, tuple[str, ...]] | None:
+    def _find(self, path: str) -> tuple[_Node, list[str]] | None:
         # COMPAT: clients written before v1.1 of the specification ask for r0, which v3 took over unchanged.
         if path.startswith("/_matrix/client/r0/"):
             path = "/_matrix/client/v3/" + path[19:]
         if (exact := self._exact.get(path)) is not None:
-            return exact, ()
+            return exact, []
         return self._root.find(path.split("/"), 0)
 
 
 def _decoded(segment: str) -> str:
-    if "%" not in segment:
-        return segment
+    return _unquoted(segment) if "%" in segment else segment
+
+
+@lru_cache(4096)
+def _unquoted(segment: str) -> str:
     try:
         text = unquote(segment, errors="strict")
     except UnicodeDecodeError:

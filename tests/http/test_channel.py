@@ -126,5 +126,53 @@ async def _feed(garbage, size):
 class Nobody:
     body_bytes_max = 10
 
+    def __init__(self):
+        self.requests = []
+
     async def respond(self, raw):
+        self.requests.append(raw)
         return Response()
+
+
+LINES_OF_HEADS = st.lists(
+    st.sampled_from(
+        [
+            b"GET /a HTTP/1.1",
+            b"GET /\xb0 HTTP/1.0",
+            b"GET /\xff HTTP/1.1",
+            b"GET  / HTTP/1.1",
+            b"",
+            b"Name: value",
+            b"Name:",
+            b"name:  other\t",
+            b" folded",
+            b"Na me: value",
+            b": value",
+            b"Content-Length: 2",
+            b"Transfer-Encoding: chunked",
+            b"Connection: close",
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(st.lists(LINES_OF_HEADS, max_size=3))
+def test_a_head_is_understood_alike_whole_and_byte_by_byte(heads):
+    data = b"".join(b"\r\n".join([b"GET /b HTTP/1.1", *head, b"", b""]) for head in heads) + b"{}{}"
+
+    assert asyncio.run(_received(data, 1)) == asyncio.run(_received(data, len(data)))
+
+
+async def _received(data, size):
+    nobody, refused = Nobody(), []
+    site = make_site(nobody, observer=refused.append, clock=SystemClock(), reactor=ReactorClock())
+    channel = site.buildProtocol(None)
+    wire = StringTransport()
+    channel.makeConnection(wire)
+    for start in range(0, len(data), size):
+        if not wire.disconnecting:
+            channel.dataReceived(data[start : start + size])
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return nobody.requests, [(seen.status, seen.reason) for seen in refused], wire.disconnecting
