@@ -44,6 +44,11 @@ class Transaction:
         cursor = await self._connection.execute(statement, parameters or None, binary=True)
         return cursor.rowcount
 
+    async def script(self, text: str) -> None:
+        """Run statements separated by semicolons, without parameters."""
+        # Without parameters psycopg uses the simple protocol, which takes several statements.
+        await self._connection.execute(text)
+
 
 class Database:
     """A pool of connections. Parameters are `%b` or `%s`; results are binary; each call commits by itself.
@@ -112,12 +117,6 @@ class Database:
         async with self._connection() as connection:
             cursor = await connection.execute(statement, parameters or None, binary=True)
             return cursor.rowcount
-
-    async def script(self, text: str) -> None:
-        """Run statements separated by semicolons, without parameters, in one transaction."""
-        async with self._connection() as connection, connection.transaction():
-            # Without parameters psycopg uses the simple protocol, which takes several statements.
-            await connection.execute(text)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -40,7 +40,7 @@ CREATE INDEX rooms_public ON rooms (room_nid) WHERE is_public;
 -- What changes with every event of a room: apart from rooms, so that the rewritten row is short.
 CREATE TABLE room_tips (
     room_nid bigint PRIMARY KEY,
-    extremities text COLLATE "C" [] NOT NULL,
+    extremities text[] COLLATE "C" NOT NULL,
     depth bigint NOT NULL,
     last_position bigint NOT NULL
 ) WITH (fillfactor = 40);
@@ -56,8 +56,8 @@ CREATE TABLE events (
     retention_class smallint NOT NULL,
     flags smallint NOT NULL,
     event_id text COLLATE "C" NOT NULL,
-    prev_events text COLLATE "C" [] NOT NULL,
-    auth_events text COLLATE "C" [] NOT NULL,
+    prev_events text[] COLLATE "C" NOT NULL,
+    auth_events text[] COLLATE "C" NOT NULL,
     redacted_because text COLLATE "C",
     json bytea NOT NULL,
     PRIMARY KEY (room_nid, position, retention_class)

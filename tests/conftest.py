@@ -1,0 +1,62 @@
+"""What the tests of every folder may ask for: a real PostgreSQL, and a fresh database in it for each test."""
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from homeserver.runtime.clock import SystemClock
+from homeserver.runtime.observation import ignore_observations
+from storage.embedded import EmbeddedPostgres
+from storage.migrate import migrate
+from storage.partitions import Partitions
+from storage.pool import Database
+
+_TEMPLATE = "tests_template"
+_numbers = itertools.count(1)
+# Nothing here outlives the machine.
+_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "max_connections": "100"}
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn() -> Iterator[str]:
+    """Start a PostgreSQL for the session, with a migrated template; yields the DSN without `dbname`."""
+    directory = Path(tempfile.mkdtemp(prefix="isthmus-tests-"))
+    postgres = EmbeddedPostgres(directory, settings=_SETTINGS)
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        try:
+            dsn = runner.run(postgres.start()).rsplit(" dbname=", 1)[0]
+            runner.run(_make_template(dsn))
+            yield dsn
+        finally:
+            runner.run(postgres.stop())
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _make_template(dsn: str) -> None:
+    async with await psycopg.AsyncConnection.connect(f"{dsn} dbname=postgres", autocommit=True) as connection:
+        await connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+    database = await Database.open(f"{dsn} dbname={_TEMPLATE}", pool_size_min=1, pool_size_max=1)
+    await migrate(database)
+    await Partitions(database, SystemClock(), ignore_observations).make_ahead()
+    await database.close()
+
+
+@pytest.fixture
+async def database(postgres_dsn: str) -> AsyncIterator[Database]:
+    """Open a fresh, migrated database, which is dropped after the test."""
+    name = f"test_{next(_numbers)}"
+    server = await psycopg.AsyncConnection.connect(f"{postgres_dsn} dbname=postgres", autocommit=True)
+    async with server:
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        opened = await Database.open(f"{postgres_dsn} dbname={name}", pool_size_min=1, pool_size_max=5)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+            await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
