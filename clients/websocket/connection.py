@@ -172,7 +172,8 @@ class Connection:
             await self._room()
             delta, more = await follower.look()
             if is_first or not delta.is_empty:
-                if await self._requester() != requester:
+                current = await self._requester()
+                if current is not requester and current != requester:
                     raise UnknownToken("The access token is now another session's; start the stream anew.")
                 self._wire.send(self._session.delta(delta.token.encode(), delta.body))
                 is_first = False

@@ -13,7 +13,7 @@ from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import SyncRequest, Window
 from homeserver.sync.room_state import RoomStates
 from homeserver.sync.sight import Sights
-from homeserver.sync.spans import Span, spans_of
+from homeserver.sync.spans import Span, settled_spans, spans_of
 from homeserver.sync.streams.joined_rooms import JoinedRooms
 from homeserver.sync.streams.left_rooms import LeftRooms
 from homeserver.sync.streams.offered_rooms import OfferedRooms
@@ -32,9 +32,9 @@ class Stream(Protocol):
         """Tell what is new in the window."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, for its cost
 class Delta:
-    """One answer.
+    """One answer. Not to be changed.
 
     Attributes:
         token: where it leaves the client.
@@ -56,8 +56,11 @@ class Assembler:
         timelines = Timelines(reads, notifier.rooms)
         states = RoomStates(reads, LazyMembers())
         sights = Sights(reads)
+        self._joined = JoinedRooms(
+            timelines=timelines, states=states, members=notifier.members, sights=sights
+        )
         self._streams: tuple[Stream, ...] = (
-            JoinedRooms(timelines=timelines, states=states, members=notifier.members, sights=sights),
+            self._joined,
             OfferedRooms(reads),
             LeftRooms(timelines=timelines, states=states, sights=sights),
         )
@@ -66,13 +69,20 @@ class Assembler:
         self, request: SyncRequest, user: LiveUser, since: SyncToken | None, now: SyncToken
     ) -> Delta:
         """Tell what is after `since` up to `now`."""
-        next_batch = now if since is None else now.merge(since)
+        # A client may come with a token that is ahead of what was heard here: never send it back.
+        ahead = since is not None and not now.covers_all_of(since)
+        next_batch = now.merge(since) if ahead and since is not None else now
         window = Window(request, user, since, now, next_batch, self._clock.now_ms())
-        spans = await spans_of(window, self._reads)
         body = Body()
+        spans = settled_spans(window)
+        if spans is not None:
+            # The live case: news in rooms that the user is in and was in before, nothing else.
+            await self._joined.incremental(window, spans, body)
+            return Delta(next_batch, body.encode(next_batch), body.is_empty)
+        spans = await spans_of(window, self._reads)
         for stream in self._streams:
             if since is None:
                 await stream.complete(window, spans, body)
-            elif spans:
+            else:
                 await stream.incremental(window, spans, body)
         return Delta(next_batch, body.encode(next_batch), body.is_empty)

@@ -35,6 +35,9 @@ class Body:
 
     def encode(self, next_batch: SyncToken) -> bytes:
         """The JSON of the whole."""
+        token = next_batch.encode().encode()
+        if self.joined and not (self.invited or self.knocked or self.left):
+            return b'{"next_batch":"%b","rooms":{"join":{%b}}}' % (token, b",".join(self.joined))
         sections = [
             b'"%b":{%b}' % (name, b",".join(rooms))
             for name, rooms in (
@@ -45,7 +48,6 @@ class Body:
             )
             if rooms
         ]
-        token = next_batch.encode().encode()
         if not sections:
             return b'{"next_batch":"%b"}' % token
         return b'{"next_batch":"%b","rooms":{%b}}' % (token, b",".join(sections))

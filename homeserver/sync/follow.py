@@ -52,8 +52,10 @@ class Follower:
         events_max = self._request.events_max
         if not events_max or self._since is None:
             return heard
+        if not self._user.has_more_after(self._since, events_max):
+            return heard
         recent = self._user.recent_after(self._since)
-        if recent is None or len(recent) <= events_max:
+        if recent is None:
             return heard
         now = self._since
         for position, _ in recent[:events_max]:

@@ -96,6 +96,11 @@ class LiveUser:
         for waiter in self._waiters:
             waiter.ring()
 
+    def has_more_after(self, since: SyncToken, count: int) -> bool:
+        """More than `count` things happened after `since`, as far as is known."""
+        recent = self._recent
+        return len(recent) > count and not since.covers(recent[-count - 1][0])
+
     def recent_after(self, since: SyncToken) -> list[tuple[int, str]] | None:
         """(position, room ID) of all that happened after `since`, oldest first; None if that is not known."""
         found: list[tuple[int, str]] = []

@@ -48,9 +48,9 @@ class SyncRequest:
         return min(self.timeline_limit_default if limit is None else limit, TIMELINE_LIMIT_MAX)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that triples the cost of making one, and each delivery makes one
 class Window:
-    """What one answer is about: everything after `since` up to `now`.
+    """What one answer is about: everything after `since` up to `now`. Not to be changed.
 
     Attributes:
         request: what was asked.

@@ -1,7 +1,6 @@
 """The recent events of rooms in which something happened lately: live readers need no database."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
 
 from homeserver.core.changes import EventChange
 from homeserver.core.positions import SyncToken
@@ -63,7 +62,11 @@ class RoomCache:
         recent = self._rooms.get(room_id)
         if recent is None:
             return [] if since.covers_all_of(self._floor) else None
-        found = list(_until_covered(recent.events, since))
+        found: list[TimelineEvent] = []
+        for each in reversed(recent.events):
+            if since.covers(each.position):
+                break
+            found.append(each)
         if len(found) == len(recent.events) and not self._complete(recent, since):
             return None
         found.reverse()
@@ -78,13 +81,6 @@ class RoomCache:
     def _push_out(self) -> None:
         _, recent = self._rooms.popitem(last=False)
         self._floor = self._floor.advance(recent.events[-1].position)
-
-
-def _until_covered(events: deque[TimelineEvent], since: SyncToken) -> Iterator[TimelineEvent]:
-    for each in reversed(events):
-        if since.covers(each.position):
-            return
-        yield each
 
 
 def _redact(events: deque[TimelineEvent], change: EventChange) -> None:

@@ -9,7 +9,7 @@ from homeserver.sync.live_users import MembershipChange, RoomOfUser
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
 
-__all__ = ["Section", "Span", "spans_of"]
+__all__ = ["Section", "Span", "settled_spans", "spans_of"]
 
 
 class Section(Enum):
@@ -30,9 +30,9 @@ _SECTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, for its cost
 class Span:
-    """One room in one window.
+    """One room in one window. Not to be changed.
 
     Attributes:
         room_id: which room.
@@ -47,6 +47,25 @@ class Span:
     position: int
     anew: bool = False
     was_joined: bool = True
+
+
+def settled_spans(window: Window) -> list[Span] | None:
+    """The rooms with news, if the user is in each of them and was before; None if it takes a closer look."""
+    since = window.since
+    if since is None or window.request.full_state:
+        return None
+    recent = window.user.recent_after(since)
+    if recent is None:
+        return None
+    rooms = window.user.rooms
+    found = []
+    for room_id in dict.fromkeys([room_id for _, room_id in recent]):
+        room = rooms.get(room_id)
+        if room is None or room.membership != "join" or not since.covers(room.position):
+            return None
+        if room_passes(window.request.filter.room, room_id):
+            found.append(Span(room_id, Section.JOIN, room.position))
+    return found
 
 
 async def spans_of(window: Window, reads: SyncReads) -> list[Span]:

@@ -1,6 +1,6 @@
 """The timeline of one room in one window: from memory where it is all there, else from the database."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
@@ -120,13 +120,14 @@ class Timelines:
         if cached is None:
             await self._read_back(gathering, window, room_id, since, until)
         else:
-            cached.reverse()
-            _take_all(gathering, cached, window.now, until)
+            _take_all(gathering, reversed(cached), window.now, until)
         edge = window.now.highest if until is None else until
         gathering.end = gathering.end or edge
         gathering.start = gathering.start or gathering.end
         gathering.kept.reverse()
-        await self._fill_replaced(gathering.kept)
+        lacking = [shown for shown in gathering.kept if shown.lacks_replaced]
+        if lacking:
+            await self._fill_replaced(lacking)
         return Timeline(
             gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over
         )
@@ -150,10 +151,7 @@ class Timelines:
             count = min(2 * count, PAGE_EVENTS_MAX)
         gathering.limited = True  # the filter lets too little through: the client may look further itself
 
-    async def _fill_replaced(self, events: Iterable[TimelineEvent]) -> None:
-        lacking = [shown for shown in events if shown.lacks_replaced]
-        if not lacking:
-            return
+    async def _fill_replaced(self, lacking: Sequence[TimelineEvent]) -> None:
         # Once per event and process: the answer stays with the cached event.
         replaced = await self._reads.events({shown.replaces for shown in lacking if shown.replaces})
         for shown in lacking:

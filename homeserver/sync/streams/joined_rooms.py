@@ -70,9 +70,7 @@ class JoinedRooms:
         else:
             state = []  # the live case: all that changed is in the timeline
         summary = None
-        if any(shown.event.type == MEMBER for shown in timeline.events) or any(
-            event.type == MEMBER for event in state
-        ):
+        if MEMBER in [shown.event.type for shown in timeline.events] or MEMBER in [e.type for e in state]:
             summary = (await self._members.summary(room_id, window.user.user_id)).json()
         if not (timeline.events or timeline.limited or state):
             return None  # the filters let nothing through
