@@ -20,6 +20,7 @@ __all__ = [
 RequestId = int | str
 
 REQUEST_ID_BYTES_MAX = 64
+REQUEST_ID_MAX = 2**53 - 1
 PATH_BYTES_MAX = 16_384
 TOKEN_BYTES_MAX = 8_192
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -121,8 +122,11 @@ def decode_frame(data: bytes) -> ClientFrame:
 def _request(wire: _Wire) -> RequestFrame:
     if wire.id is None or wire.path is None or wire.method is None:
         raise BadJson("A request has id, method and path.")
-    if len(str(wire.id)) > REQUEST_ID_BYTES_MAX:
-        raise BadJson(f"The id of a request has at most {REQUEST_ID_BYTES_MAX} bytes.")
+    if isinstance(wire.id, int):
+        if abs(wire.id) > REQUEST_ID_MAX:
+            raise BadJson("The id of a request, if it is a number, is at most 2^53 - 1.")
+    elif len(wire.id.encode()) > REQUEST_ID_BYTES_MAX:
+        raise BadJson(f"The id of a request, if it is a string, has at most {REQUEST_ID_BYTES_MAX} bytes.")
     if wire.method not in METHODS:
         raise BadJson("The method of a request is an HTTP method in capitals.")
     path = wire.path

@@ -78,7 +78,7 @@ class Session:
         self._in_flight: set[RequestId] = set()
         self._outgoing: list[bytes] = []
         self._streaming = False
-        self._unacknowledged = unacknowledged or Unacknowledged()
+        self._unacknowledged = Unacknowledged() if unacknowledged is None else unacknowledged
 
     @property
     def access_token(self) -> str | None:
