@@ -116,7 +116,10 @@ class DevicesEndpoints:
 
 
 def _as_object(device: DeviceRow) -> dict[str, Any]:
-    shown: dict[str, Any] = {"device_id": device.device_id}
-    if device.display_name is not None:
-        shown["display_name"] = device.display_name
-    return shown
+    # COMPAT: matrix-nio wants every property to be there, if only as null.
+    return {
+        "device_id": device.device_id,
+        "display_name": device.display_name,
+        "last_seen_ip": None,
+        "last_seen_ts": None,
+    }

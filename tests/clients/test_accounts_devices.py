@@ -36,10 +36,8 @@ async def test_devices_are_listed_and_named(server, token):
 
     _, answer = await server.call("GET", DEVICES, token=token)
 
-    assert answer["devices"] == [
-        {"device_id": "FIRST", "display_name": "Desk"},
-        {"device_id": "SECOND", "display_name": "Phone"},
-    ]
+    names = [(device["device_id"], device["display_name"]) for device in answer["devices"]]
+    assert names == [("FIRST", "Desk"), ("SECOND", "Phone")]
 
 
 @pytest.mark.parametrize("device_id", ["NONE", "%00", "%F0%9F%98%80"])
@@ -65,7 +63,8 @@ async def test_a_device_is_deleted_after_the_password_was_given(server, token):
 
     assert await server.call("DELETE", DEVICES + "/SECOND", auth(asked["session"]), token=token) == (200, {})
     assert (await server.call("GET", DEVICES, token=second["access_token"]))[0] == 401
-    assert (await server.call("GET", DEVICES, token=token))[1]["devices"] == [{"device_id": "FIRST"}]
+    _, left = await server.call("GET", DEVICES, token=token)
+    assert [device["device_id"] for device in left["devices"]] == ["FIRST"]
 
 
 async def test_nobody_deletes_devices_with_the_password_of_another_account(server, token):
