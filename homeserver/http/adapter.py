@@ -5,6 +5,7 @@ task of its own, which is cancelled when its client goes away. A response leaves
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,6 +36,9 @@ IDLE_S_MAX = 60
 
 BODY_S_MAX = 120
 """How long a body may take to arrive."""
+
+SEND_S_MAX = 600
+"""How long a client may take to read a response."""
 
 REFUSED_S_MAX = 10
 """How long a client whose request was refused may take to notice."""
@@ -196,12 +200,7 @@ class HttpSite(ServerFactory):
         self.sweeps += 1
         self._sweep_call = self._reactor.callLater(SWEEP_S, self._sweep)
         for channel in tuple(self.channels):
-            idle_s = (self.sweeps - channel.active_at) * SWEEP_S
-            if channel.is_refused:
-                if idle_s > REFUSED_S_MAX:
-                    channel.transport.abortConnection()
-            elif not channel.is_busy and idle_s > (BODY_S_MAX if channel.is_receiving_body else IDLE_S_MAX):
-                # Nothing is owed to the client, except what it has not read for that long.
+            if (self.sweeps - channel.active_at) * SWEEP_S > _patience_s(channel):
                 channel.transport.abortConnection()
 
     async def close(self) -> None:
@@ -212,6 +211,18 @@ class HttpSite(ServerFactory):
             await asyncio.wait(tasks)
         for channel in channels:
             channel.transport.abortConnection()
+
+
+def _patience_s(channel: Channel) -> float:
+    """How long the connection may go on as it is."""
+    if channel.is_refused:
+        return REFUSED_S_MAX
+    if channel.is_busy:
+        # The endpoint's own deadline ends this.
+        return math.inf
+    if channel.is_receiving_body:
+        return BODY_S_MAX
+    return SEND_S_MAX if channel.is_sending else IDLE_S_MAX
 
 
 def make_site(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.http import HTTPChannel
 
 from homeserver.core.errors import MatrixError, TooLarge, UnknownError
@@ -95,6 +96,11 @@ class Channel(HTTPChannel):
     def is_busy(self) -> bool:
         """Whether a request is being answered."""
         return self._handlingRequest
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the client has yet to read much of what it was sent."""
+        return self._waitingForTransport
 
     @property
     def is_receiving_body(self) -> bool:
@@ -226,6 +232,9 @@ class Channel(HTTPChannel):
         """Make way for the next request."""
         self.active_at = self.site.sweeps
         super().requestDone(request)
+        if self._waitingForTransport and not self._handlingRequest:
+            # A client that does not read its responses is not let ask for more of them.
+            self._networkProducer.pauseProducing()
 
     def refuse_body(self) -> None:
         """Refuse a request because of the size of its body."""
@@ -253,7 +262,9 @@ class Channel(HTTPChannel):
         self.transport.write(self.site.encoder.encode(response, closes=True))
         self.site.observer(ConnectionRefused(self.client_address, response.status, error.error))
         self.active_at = self.site.sweeps
-        if IHalfCloseableDescriptor.providedBy(self.transport):
+        # Under TLS the half that would be closed is not ours alone: what is encrypted may not have left yet.
+        is_plain = not isinstance(self.transport, ProtocolWrapper)
+        if is_plain and IHalfCloseableDescriptor.providedBy(self.transport):
             self.transport.loseWriteConnection()
         else:
             self.loseConnection()

@@ -11,6 +11,10 @@ __all__ = ["ResponseEncoder"]
 
 _HEADS_MAX = 256
 
+_LENGTH = b"Content-Length: "
+
+_WITHOUT_BODY = frozenset({204, 304})
+
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -51,6 +55,8 @@ class ResponseEncoder:
         extra = _header_lines(response.headers) if response.headers else b""
         if closes:
             extra += b"Connection: close\r\n"
+        if response.status in _WITHOUT_BODY:
+            return b"".join((head[: -len(_LENGTH)], self._date_line[2:], extra, b"\r\n"))
         length = b"%d" % len(response.body)
         body = response.body if with_body else b""
         return b"".join((head, length, self._date_line, extra, b"\r\n", body))
@@ -58,7 +64,7 @@ class ResponseEncoder:
     def _head(self, status: int, content_type: str) -> bytes:
         status_line = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}\r\n".encode()
         typed = _header_lines({"Content-Type": content_type})
-        return status_line + self._common + typed + b"Content-Length: "
+        return status_line + self._common + typed + _LENGTH
 
 
 def _header_lines(headers: Mapping[str, str]) -> bytes:

@@ -67,6 +67,17 @@ async def test_head_gets_the_length_and_no_body(listen):
     assert received.endswith(b"\r\n\r\n")
 
 
+async def test_a_status_without_a_body_has_none(listen, make_responder):
+    responder = make_responder(lambda raw: Response(204, headers={"X-Name": "value"}))
+
+    received = await listen(responder).connect().exchange(b"GET / HTTP/1.1\r\n\r\n")
+
+    assert received.startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert b"Content-Length" not in received
+    assert received.endswith(b" GMT\r\nX-Name: value\r\n\r\n")
+    assert b"\r\n\r\n" not in received[:-4]
+
+
 async def test_the_connection_closes_when_the_client_says_so(listen):
     connection = listen().connect()
 

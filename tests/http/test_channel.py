@@ -94,15 +94,35 @@ async def test_a_connection_that_gets_nowhere_is_dropped(listen, begun, seconds)
 
 
 async def test_a_long_poll_is_not_idle(listen, make_responder):
-    listener = listen()
+    listener = listen(make_responder(released=asyncio.Event()))
     listener.site.startFactory()
     connection = listener.connect()
-    connection.channel._handlingRequest = True
+    await connection.exchange(b"GET /sync HTTP/1.1\r\n\r\n")
 
     for _ in range(100):
         listener.reactor.advance(5)
 
     assert not connection.wire.aborted
+    listener.site.stopFactory()
+
+
+async def test_a_client_that_does_not_read_is_not_heard_and_dropped_only_after_long(listen, make_responder):
+    responder = make_responder(released=asyncio.Event())
+    listener = listen(responder)
+    listener.site.startFactory()
+    connection = listener.connect()
+    await connection.exchange(b"GET / HTTP/1.1\r\n\r\n")
+    connection.channel.pauseProducing()
+    responder.released.set()
+    await connection.exchange(b"")
+
+    assert connection.wire.producerState == "paused"
+    listener.reactor.pump([5] * 24)
+    assert not connection.wire.aborted
+    listener.reactor.pump([5] * 97)
+    assert connection.wire.aborted
+    connection.channel.resumeProducing()
+    assert connection.wire.producerState == "producing"
     listener.site.stopFactory()
 
 
