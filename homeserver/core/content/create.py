@@ -14,7 +14,7 @@ def creators_of(create: Event) -> tuple[str, ...]:
     """Name the creators, the one who sent the create event first; empty if the content names none."""
     authorization = create.rules.authorization
     creator = create.sender if authorization.use_room_create_sender else create.content.get("creator")
-    creators = (creator,) if isinstance(creator, str) else ()
+    creators: tuple[str, ...] = (creator,) if isinstance(creator, str) else ()
     if authorization.additional_room_creators:
         additional = create.content.get("additional_creators")
         if isinstance(additional, list):

@@ -9,8 +9,8 @@ from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
 
 __all__ = [
-    "INVITE", "KNOCK", "KNOCK_RESTRICTED", "PRIVATE", "PUBLIC", "RESTRICTED", "allowed_rooms", "is_restricted",
-    "join_rule_of", "lets_knock",
+    "INVITE", "KNOCK", "KNOCK_RESTRICTED", "PRIVATE", "PUBLIC", "RESTRICTED", "allowed_rooms",
+    "is_restricted", "join_rule_of", "lets_knock",
 ]  # fmt: skip
 
 INVITE: Final = "invite"

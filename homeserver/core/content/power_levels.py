@@ -55,7 +55,9 @@ class PowerLevels:
 
     __slots__ = ("_content", "_create", "_rules", "_users")
 
-    def __init__(self, content: Mapping[str, Any] | None, create: Event | None, rules: RoomVersionRules) -> None:
+    def __init__(
+        self, content: Mapping[str, Any] | None, create: Event | None, rules: RoomVersionRules
+    ) -> None:
         """Take the content, or None if the room has no such event; `of` is the usual way here."""
         self._content = content
         self._create = create
