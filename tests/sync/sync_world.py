@@ -43,6 +43,7 @@ class World:
         self.unpublished = []
         self.holds_back = False
         self.reads = 0
+        self.source = self  # of the reads of sync
         self.notifier = None
         self.sync = None
 
@@ -51,8 +52,12 @@ class World:
         if self.notifier is not None:
             self.notifier.stop()
         self.publish()
-        self.notifier = await Notifier.start(self.bus, self)
-        self.sync = Sync(reads=self, notifier=self.notifier, clock=self.clock)
+        await self.store()
+        self.notifier = await Notifier.start(self.bus, self.source)
+        self.sync = Sync(reads=self.source, notifier=self.notifier, clock=self.clock)
+
+    async def store(self):
+        """Make what was committed readable: in memory it is at once."""
 
     # Writing.
 

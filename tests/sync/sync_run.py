@@ -1,0 +1,126 @@
+"""Random histories, followed by clients; and what must be so at the end of one."""
+
+import random
+
+from homeserver.core.filters import parse_filter
+from homeserver.sync.request import SyncRequest, parse_since
+from homeserver.sync.room_cache import RoomCache
+from tests.sync.sync_client import Client
+from tests.sync.sync_world import World, requester
+
+USERS = [f"@user{number}:example.org" for number in range(3)]
+ROOMS = [f"!room{number}:example.org" for number in range(4)]
+
+
+class Run:
+    """One random history, followed by one client for each user."""
+
+    def __init__(self, seed, world=None):
+        self.random = random.Random(seed)
+        self.world = world or World()
+        self.clients = {user_id: Client() for user_id in USERS}
+        self.limit = self.random.choice([1, 3, 100])
+        # Swarm testing: each run does only some of the things that can be done.
+        actions = [self.message, self.name, self.hold_back, self.restart, self.remember_little, self.rename]
+        self.actions = [action for action in actions if self.random.random() < 0.7]
+        self.actions += [self.message, self.membership, self.membership, self.catch_up, self.catch_up]
+
+    def some_member(self):
+        room_id = self.random.choice(ROOMS)
+        members = [user_id for user_id in USERS if self.world.membership(room_id, user_id) == "join"]
+        return room_id, self.random.choice(members) if members else None
+
+    async def message(self):
+        room_id, sender = self.some_member()
+        for _ in range(self.random.choice([1, 1, 5])):
+            if sender is not None:
+                self.world.send(room_id, sender, body="message")
+
+    async def name(self):
+        room_id, sender = self.some_member()
+        if sender is not None:
+            self.world.send(room_id, sender, "m.room.name", "", name=str(self.random.random()))
+
+    async def rename(self):
+        room_id, user_id = self.some_member()
+        if user_id is not None:
+            self.world.member(room_id, user_id, "join", displayname=str(self.random.random()))
+
+    async def membership(self):
+        room_id = self.random.choice(ROOMS)
+        user_id = self.random.choice(USERS)
+        if room_id not in self.world.committed:
+            self.world.create(room_id, user_id, self.random.choice(["shared", "invited", "joined"]))
+            return
+        held = self.world.membership(room_id, user_id)
+        choices = {"join": ["leave", "ban"], "invite": ["join", "leave"], "ban": ["leave"]}
+        self.world.member(room_id, user_id, self.random.choice(choices.get(held, ["join", "invite"])))
+
+    async def hold_back(self):
+        if self.world.holds_back:
+            self.world.publish()
+        self.world.holds_back = not self.world.holds_back
+
+    async def restart(self):
+        await self.world.start()
+
+    async def remember_little(self):
+        floor = self.world.notifier.heard
+        if not self.world.unpublished:
+            small = RoomCache(floor, rooms_max=2, events_per_room_max=3)
+            self.world.notifier.rooms._rooms = small._rooms
+            self.world.notifier.rooms._floor = small._floor
+            self.world.notifier.rooms._rooms_max = 2
+            self.world.notifier.rooms._events_per_room_max = 3
+
+    async def catch_up(self):
+        await self.follow(self.random.choice(USERS))
+
+    async def follow(self, user_id):
+        client = self.clients[user_id]
+        client.apply(await self.ask(user_id, client.since))
+
+    async def ask(self, user_id, since, limit=None):
+        wanted = parse_filter({"room": {"timeline": {"limit": limit or self.limit}}})
+        request = SyncRequest(requester(user_id), filter=wanted, since=parse_since(since))
+        await self.world.store()
+        return await self.world.sync.respond(request)
+
+    async def go(self, steps):
+        await self.world.start()
+        for _ in range(steps):
+            await self.random.choice(self.actions)()
+        self.world.holds_back = False
+        self.world.publish()
+
+
+def check_against_the_truth(run, user_id):
+    """What a client believes is so."""
+    client, world = run.clients[user_id], run.world
+    assert set(client.joined) == world.joined(user_id)
+    for room_id, room in client.joined.items():
+        assert room.state == world.state(room_id)
+        assert not room.timeline or room.timeline == [
+            each for each in world.event_ids(room_id)[-len(room.timeline) :] if each in room.timeline
+        ], "nothing between what was told is missing"
+    assert client.invited == {
+        room_id for room_id in ROOMS if world.membership(room_id, user_id) == "invite"
+    }
+
+
+async def check_increments(run):
+    """Initial sync now = older initial sync + increments, for every client of a run that is over."""
+    for user_id in USERS:
+        await run.follow(user_id)
+        check_against_the_truth(run, user_id)
+        fresh = Client()
+        fresh.apply(await run.ask(user_id, None))
+        old = run.clients[user_id]
+        assert fresh.since == old.since
+        assert fresh.joined.keys() == old.joined.keys()
+        assert fresh.invited == old.invited
+        for room_id, room in fresh.joined.items():
+            assert room.state == old.joined[room_id].state
+            shorter = min(len(room.timeline), len(old.joined[room_id].timeline))
+            assert shorter == 0 or room.timeline[-shorter:] == old.joined[room_id].timeline[-shorter:]
+    run.world.notifier.stop()
