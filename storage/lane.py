@@ -101,7 +101,9 @@ class Lane:
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
+        self._socket = connection.pgconn.socket
         self._loop = asyncio.get_running_loop()
+        self._is_watching = False
         self._prepared: set[Step] = set()
         self._flight: _Flight | None = None
 
@@ -136,7 +138,8 @@ class Lane:
         is_whole = False
         try:
             self._send(steps, flight)
-            self._loop.add_reader(self._pgconn.socket, self._readable)
+            self._loop.add_reader(self._socket, self._readable)
+            self._is_watching = True
             self._write()
             await flight.done
             is_whole = True
@@ -144,19 +147,16 @@ class Lane:
             raise LaneLostError(str(error)) from error
         finally:
             self._flight = None
-            if is_whole:
-                self._loop.remove_reader(self._pgconn.socket)
-            else:  # what is on its way back would be taken for the next answer
+            self._let_go()
+            if not is_whole:  # what is on its way back would be taken for the next answer
                 await self.close()
         if flight.failure is not None:
             raise flight.failure
 
     async def close(self) -> None:
         """Close the connection."""
-        if not self._connection.closed:
-            self._loop.remove_reader(self._pgconn.socket)
-            self._loop.remove_writer(self._pgconn.socket)
-            await self._connection.close()
+        self._let_go()
+        await self._connection.close()
 
     def _send(self, steps: Sequence[tuple[Step, Sequence[bytes]]], flight: _Flight) -> None:
         pgconn = self._pgconn
@@ -171,12 +171,14 @@ class Lane:
     def _write(self) -> None:
         """Send what libpq holds; a large flush does not fit into the socket at once."""
         if self._pgconn.flush():
-            self._loop.add_writer(self._pgconn.socket, self._writable)
+            self._loop.add_writer(self._socket, self._writable)
+        self._check()
 
     def _writable(self) -> None:
         try:
             if not self._pgconn.flush():
-                self._loop.remove_writer(self._pgconn.socket)
+                self._loop.remove_writer(self._socket)
+            self._check()
         except psycopg.Error as error:
             self._lose(error)
 
@@ -186,6 +188,7 @@ class Lane:
         pgconn = self._pgconn
         try:
             pgconn.consume_input()
+            self._check()
             while not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:  # ends the results of one step
@@ -195,6 +198,7 @@ class Lane:
                         flight.done.set_result(None)
                     return
                 self._take(result, flight)
+                self._check()
         except psycopg.Error as error:
             self._lose(error)
 
@@ -209,8 +213,19 @@ class Lane:
         elif was_preparation and result.status == pq.ExecStatus.COMMAND_OK:
             self._prepared.add(step)
 
+    def _check(self) -> None:
+        """Raise if libpq has found the connection closed; found while sending, it says so nowhere else."""
+        if self._pgconn.status == pq.ConnStatus.BAD:
+            raise psycopg.OperationalError(self._pgconn.get_error_message())
+
+    def _let_go(self) -> None:
+        # Once and at once, since the number of a socket that libpq has closed is soon another's.
+        if self._is_watching:
+            self._is_watching = False
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+
     def _lose(self, error: psycopg.Error) -> None:
-        self._loop.remove_reader(self._pgconn.socket)
-        self._loop.remove_writer(self._pgconn.socket)
+        self._let_go()
         if self._flight is not None and not self._flight.done.done():
             self._flight.done.set_exception(error)

@@ -18,6 +18,7 @@ from storage.partitions import Partitions
 from storage.pool import Database
 
 _TEMPLATE = "tests_template"
+_MEMORY_BYTES_MIN = 1_000_000_000
 _numbers = itertools.count(1)
 # Nothing here outlives the machine.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "max_connections": "100"}
@@ -26,7 +27,7 @@ _SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB"
 @pytest.fixture(scope="session")
 def postgres_dsn() -> Iterator[str]:
     """Start a PostgreSQL for the session, with a migrated template; yields the DSN without `dbname`."""
-    directory = Path(tempfile.mkdtemp(prefix="isthmus-tests-"))
+    directory = Path(tempfile.mkdtemp(prefix="isthmus-tests-", dir=_memory()))
     postgres = EmbeddedPostgres(directory, settings=_SETTINGS)
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         try:
@@ -36,6 +37,12 @@ def postgres_dsn() -> Iterator[str]:
         finally:
             runner.run(postgres.stop())
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """Return a file system in memory, where a database is copied ten times as fast, if there is one."""
+    shm = Path("/dev/shm")
+    return str(shm) if shm.is_dir() and shutil.disk_usage(shm).free > _MEMORY_BYTES_MIN else None
 
 
 async def _make_template(dsn: str) -> None:

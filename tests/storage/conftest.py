@@ -76,11 +76,12 @@ async def journal(database: Database, clock: SystemClock, witness: Witness) -> A
 
 @pytest.fixture
 def make_event() -> Callable[..., Event]:
-    def make(number: int, type_: str = "m.room.message", state_key: str | None = None, **content: object) -> Event:
+    def make(number: int, type_: str = "m.room.message", state_key: str | None = None, **content) -> Event:
         pdu = {
             "type": type_, "room_id": "!room:example.org", "sender": "@alice:example.org", "content": content,
-            "depth": number, "origin_server_ts": 1_700_000_000_000 + number, "prev_events": [f"$before{number}"],
-            "auth_events": ["$create", "$member"], "hashes": {"sha256": "x"}, "signatures": {},
+            "depth": number, "origin_server_ts": 1_700_000_000_000 + number,
+            "prev_events": [f"$before{number}"], "auth_events": ["$create", "$member"],
+            "hashes": {"sha256": "x"}, "signatures": {},
         }  # fmt: skip
         if state_key is not None:
             pdu["state_key"] = state_key

@@ -10,11 +10,18 @@ from storage.write import Statement
 from storage.writers import Writers
 
 
+async def until(condition):
+    """Let the loop run until something that nobody announces has come about."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0)
+
+
 async def numbers(database):
     return [number for (number,) in await database.fetch("SELECT number FROM notes ORDER BY number")]
 
 
-async def test_a_write_is_durable_and_published_when_its_future_resolves(journal, database, notes, note, witness):
+async def test_a_write_is_durable_and_published_when_it_resolves(journal, database, notes, note, witness):
     future = journal.append(note(1))
     future.add_done_callback(lambda _: witness.positions.append(-1))
     await future
@@ -49,7 +56,7 @@ async def test_a_flush_takes_no_more_writes_than_its_bound_of_rows(database, clo
     assert [committed.writes for committed in witness.of(Committed)] == [10, 10, 5]
 
 
-async def test_positions_grow_and_start_above_those_of_every_earlier_writer(database, clock, notes, note, witness):
+async def test_positions_grow_and_start_above_those_of_earlier_writers(database, clock, notes, note, witness):
     writers = Writers(database, clock)
     first = Journal(database, await writers.acquire(), clock, witness.publish, witness.observe)
     far_ahead = first.next_position() + (1 << 40)
@@ -102,8 +109,7 @@ async def test_writes_made_on_top_of_a_failed_one_fail_too(journal, database, no
     # Before the failure is told, the room may already be at work on the next write.
     journal._refuse = refuse_and_then(journal._refuse, append_on_top)
     results = await asyncio.gather(*futures, return_exceptions=True)
-    while journal._broken:
-        await asyncio.sleep(0)
+    await until(lambda: not journal._broken)
     await journal.append(note(6, order_key="a"))
 
     assert [isinstance(result, Unavailable) for result in results] == [False, True, True, False]
@@ -129,7 +135,7 @@ async def test_the_room_of_an_event_is_the_default_order_key(journal, database, 
     assert await numbers(database) == []
 
 
-async def test_a_lease_that_was_taken_over_fences_every_later_flush(journal, database, clock, notes, note, witness):
+async def test_a_lease_taken_over_fences_later_flushes(journal, database, clock, notes, note, witness):
     await journal.append(note(1))
     other_lease = await Writers(database, clock).acquire(takes_over=True)
     other = Journal(database, other_lease, clock, witness.publish, witness.observe)
@@ -145,7 +151,7 @@ async def test_a_lease_that_was_taken_over_fences_every_later_flush(journal, dat
     assert [lost.writer_id for lost in witness.of(LeaseLost)] == [0]
 
 
-async def test_a_commit_whose_answer_was_lost_is_found_and_published_once(journal, database, notes, note, witness):
+async def test_a_commit_whose_answer_was_lost_is_published_once(journal, database, notes, note, witness):
     await journal.append(note(1))
     lose_the_answer(journal)
     await asyncio.gather(journal.append(note(2)), journal.append(note(3)))
@@ -181,14 +187,15 @@ async def test_a_flush_that_never_arrived_is_repeated(journal, database, notes, 
     assert witness.positions == [1, 2, 3]
 
 
-async def test_a_connection_that_breaks_in_the_middle_of_a_flush_is_settled(journal, database, notes, note, witness):
+async def test_a_connection_that_breaks_in_a_flush_is_settled(journal, database, notes, note, witness):
     await database.execute("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
                            " 'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END'")  # fmt: skip
     await database.execute("CREATE TRIGGER slow BEFORE INSERT ON notes EXECUTE FUNCTION slow()")
     await journal.start()
     future = journal.append(note(1))
-    while not await database.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
-        await asyncio.sleep(0)
+    for _ in range(1_000):
+        if await database.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+            break
     # The server still works on it: settling waits for the row of the fence, and then finds it committed.
     journal._lane._lose(ConnectionFailure())
     await future
@@ -261,8 +268,7 @@ async def test_an_idle_journal_renews_its_lease(database, clock, notes, witness)
     journal = Journal(database, lease, clock, witness.publish, witness.observe)
     await journal.start()
     before = clock.monotonic_ms()
-    while lease.renewed_ms < before:
-        await asyncio.sleep(0.001)
+    await until(lambda: lease.renewed_ms >= before)
 
     rows = await database.fetch("SELECT expires_at < clock_timestamp() + interval '10 seconds' FROM writers")
     assert rows == [(True,)]
