@@ -57,7 +57,7 @@ class _Passage:
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.path = ""
-        self.endpoint: Endpoint | None = None
+        self.endpoint = "unrecognized"
         self.requester: Requester | None = None
         self.timed_out = False
 
@@ -114,11 +114,11 @@ class Dispatcher:
             status = response.status
             return response
         finally:
-            requester, endpoint = passage.requester, passage.endpoint
+            requester = passage.requester
             self._observer(
                 RequestFinished(
                     raw.method,
-                    "unrecognized" if endpoint is None else endpoint.path,
+                    passage.endpoint,
                     passage.path,
                     status,
                     (self._stopwatch() - started) * 1000,
@@ -133,6 +133,7 @@ class Dispatcher:
         try:
             if raw.method == "OPTIONS":
                 # Every path answers OPTIONS, and none does anything; the carrier adds the CORS headers.
+                passage.endpoint = "options"
                 return Response()
             return await self._answer(raw, passage)
         except MethodNotAllowed as error:
@@ -155,7 +156,7 @@ class Dispatcher:
         target, _, query_text = _text(raw.target).partition("?")
         passage.path = target
         endpoint, parameters = self._router.match(raw.method, target)
-        passage.endpoint = endpoint
+        passage.endpoint = endpoint.path
         request = Request(raw.method, target, parameters, decoded_query(query_text), raw.headers)
         request.client_address = raw.client_address
         request.request_id = passage.request_id

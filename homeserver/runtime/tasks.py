@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any, TypeVar
 
-from homeserver.runtime.observation import Observer, TaskFailed
+from homeserver.runtime.observation import Observer, TaskFailed, current_request_id
 
 __all__ = ["Tasks"]
 
@@ -40,7 +41,10 @@ class Tasks:
         if self._is_closed:
             work.close()
             raise RuntimeError(f"{name} was started after its owner was closed")
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        # What a request sets going outlives the request and should not be logged under its ID.
+        context = copy_context()
+        context.run(current_request_id.set, "")
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task

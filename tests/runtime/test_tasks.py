@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from homeserver.runtime.observation import current_request_id
 from homeserver.runtime.tasks import Tasks
 
 
@@ -57,3 +58,14 @@ async def test_a_task_that_closes_its_owner_is_not_waited_for():
 
     with pytest.raises(RuntimeError, match="late was started after"):
         tasks.start(asyncio.sleep(0), "late")
+
+
+async def test_a_task_is_no_part_of_the_request_that_started_it():
+    tasks = Tasks(pytest.fail)
+
+    async def tell():
+        return current_request_id.get()
+
+    current_request_id.set("r1")
+
+    assert await tasks.start(tell(), "tells") == ""
