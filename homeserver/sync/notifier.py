@@ -32,7 +32,11 @@ class Notifier:
 
     @classmethod
     async def start(cls, bus: Bus, reads: SyncReads) -> "Notifier":
-        """Read where the writers stand and follow the bus from there; before anything is written."""
+        """Read where the writers stand and follow the bus from there.
+
+        Call it once this process holds its lease, since a late flush of a predecessor would go unheard until
+        then, and before anything is written.
+        """
         notifier = cls(reads, await reads.heads())
         notifier._unsubscribe = bus.subscribe(notifier.take_in)
         return notifier
