@@ -60,7 +60,6 @@ class LoginEndpoints:
         "GET",
         "/_matrix/client/v3/login",
         authentication=Authentication.NONE,
-        rate_limit=RateLimit.LOGIN,
         spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3login",
     )
     async def get_flows(self, request: Request) -> Response:

@@ -55,8 +55,14 @@ class Devices:
     async def delete(self, user_id: str, device_ids: Sequence[str]) -> None:
         """Log devices out and forget them; those that are not there are no matter."""
         known = [device_id for device_id in device_ids if storable(device_id)]
-        self._access_tokens.forget_sessions(await devices.delete(self._database, user_id, known))
+        await self._delete(user_id, known)
 
     async def delete_all(self, user_id: str) -> None:
         """Log all devices of a user out and forget them."""
-        self._access_tokens.forget_sessions(await devices.delete_all(self._database, user_id))
+        await self._delete(user_id, None)
+
+    async def _delete(self, user_id: str, device_ids: list[str] | None) -> None:
+        async with self._database.transaction() as transaction:
+            locked = await devices.lock(transaction, user_id, device_ids)
+            ended = await devices.delete(transaction, user_id, locked)
+        self._access_tokens.forget_sessions(ended)

@@ -33,6 +33,12 @@ async def pass_dummy(auth: Mapping[str, Any]) -> str:
     return ""
 
 
+def _check_of(stage: object, flows: Sequence[Sequence[str]], stages: Mapping[str, Stage]) -> Stage:
+    if not isinstance(stage, str) or not any(stage in flow for flow in flows):
+        raise Unrecognized("There is no such stage in the flows of this request.")
+    return stages[stage]
+
+
 class AuthenticationRequired(MatrixError):
     """The user must pass (further) stages; told as 401 with the flows, and an errcode only if one failed."""
 
@@ -69,19 +75,18 @@ class InteractiveAuthentication:
             auth: the `auth` property of the request's body, unchecked.
 
         Raises:
-            AuthenticationRequired: something is still missing, or a stage failed with `Forbidden`.
+            AuthenticationRequired: something is still missing, a stage failed with `Forbidden`, or there is
+                no such stage.
             MatrixError: whatever else a stage raised.
-            Unrecognized: a stage that no flow has.
         """
         given = auth if isinstance(auth, Mapping) else {}
         session_id, completed = await self._session(operation, given.get("session"))
         stage = given.get("type")
         if stage is not None:
-            if not isinstance(stage, str) or not any(stage in flow for flow in flows):
-                raise Unrecognized("There is no such stage in the flows of this request.")
             try:
-                completed = {**completed, stage: await stages[stage](given)}
-            except Forbidden as failure:
+                check = _check_of(stage, flows, stages)
+                completed = {**completed, str(stage): await check(given)}
+            except (Forbidden, Unrecognized) as failure:
                 session_id = session_id or await self._create(operation, completed)
                 raise self._required(flows, session_id, completed, failure) from failure
         if any(all(step in completed for step in flow) for flow in flows):
@@ -96,6 +101,7 @@ class InteractiveAuthentication:
 
     async def create_nonce(self, operation: str, nonce: str) -> None:
         """Remember a nonce that may be used once."""
+        await uia.delete_older_than(self._database, self._created_after_ms())
         await uia.create(self._database, nonce, operation, b"{}", self._clock.now_ms())
 
     async def take_nonce(self, operation: str, nonce: str, lifetime_ms: int) -> bool:

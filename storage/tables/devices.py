@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from storage.tables.queries import Queries
 
-__all__ = ["DeviceRow", "delete", "delete_all", "ensure", "find", "of_user", "rename"]
+__all__ = ["DeviceRow", "delete", "ensure", "find", "lock", "of_user", "rename"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +62,32 @@ async def rename(queries: Queries, user_id: str, device_id: str, display_name: s
     return updated == 1
 
 
+async def lock(queries: Queries, user_id: str, device_ids: Sequence[str] | None = None) -> list[str]:
+    """Lock devices of a user until the commit; returns those that are there.
+
+    Nobody logs in on a locked device, so that none of its sessions can be overlooked when it is deleted.
+
+    Args:
+        queries: a transaction.
+        user_id: whose.
+        device_ids: None: all.
+    """
+    rows = await queries.fetch(
+        "SELECT device_id FROM devices"
+        " WHERE user_id = %s AND (%s::text[] IS NULL OR device_id = ANY(%s::text[]))"
+        " ORDER BY device_id FOR UPDATE",
+        user_id, device_ids, device_ids,
+    )  # fmt: skip
+    return [device_id for (device_id,) in rows]
+
+
 async def delete(queries: Queries, user_id: str, device_ids: Sequence[str]) -> list[int]:
-    """Delete devices of a user; returns the sessions that ended with them."""
-    rows = await queries.fetch(
-        "WITH sessions AS (SELECT session_id FROM device_sessions"
-        "  WHERE user_id = %s AND device_id = ANY(%s)),"
-        " gone AS (DELETE FROM devices WHERE user_id = %s AND device_id = ANY(%s))"
-        " SELECT session_id FROM sessions",
-        user_id, list(device_ids), user_id, list(device_ids),
+    """Delete devices that this transaction has locked; returns the sessions that ended with them."""
+    ended = await queries.fetch(
+        "DELETE FROM device_sessions WHERE user_id = %s AND device_id = ANY(%s::text[]) RETURNING session_id",
+        user_id, device_ids,
     )  # fmt: skip
-    return [session_id for (session_id,) in rows]
-
-
-async def delete_all(queries: Queries, user_id: str) -> list[int]:
-    """Delete all devices of a user; returns the sessions that ended with them."""
-    rows = await queries.fetch(
-        "WITH sessions AS (SELECT session_id FROM device_sessions WHERE user_id = %s),"
-        " gone AS (DELETE FROM devices WHERE user_id = %s) SELECT session_id FROM sessions",
-        user_id, user_id,
-    )  # fmt: skip
-    return [session_id for (session_id,) in rows]
+    await queries.execute(
+        "DELETE FROM devices WHERE user_id = %s AND device_id = ANY(%s::text[])", user_id, device_ids
+    )
+    return [session_id for (session_id,) in ended]

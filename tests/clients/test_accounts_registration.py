@@ -1,3 +1,4 @@
+import asyncio
 import hashlib
 import hmac
 
@@ -93,8 +94,8 @@ async def test_a_name_that_cannot_be_had_is_refused_before_any_stage(server, use
         ({"device_id": ""}, 400, "M_INVALID_PARAM"),
         ({"device_id": "nul\0"}, 400, "M_INVALID_PARAM"),
         ({"initial_device_display_name": "x" * 1000}, 400, "M_INVALID_PARAM"),
-        ({"auth": {"type": "m.login.unheard_of"}}, 404, "M_UNRECOGNIZED"),
-        ({"auth": {"type": ["m.login.dummy"]}}, 404, "M_UNRECOGNIZED"),
+        ({"auth": {"type": "m.login.unheard_of"}}, 401, "M_UNRECOGNIZED"),
+        ({"auth": {"type": ["m.login.dummy"]}}, 401, "M_UNRECOGNIZED"),
     ],
 )
 async def test_a_bad_registration_gets_the_error_of_the_specification(server, changes, status, errcode):
@@ -123,6 +124,14 @@ async def test_availability_is_told(server):
     assert (missing_status, missing["errcode"]) == (400, "M_MISSING_PARAM")
 
 
+async def test_of_two_who_want_a_name_at_once_one_gets_it(server):
+    body = {"username": "alice", "password": PASSWORD, "auth": {"type": "m.login.dummy"}}
+    answers = await asyncio.gather(*(server.call("POST", REGISTER, body) for _ in range(4)))
+
+    assert sorted(status for status, _ in answers) == [200, 400, 400, 400]
+    assert {answer.get("errcode") for _, answer in answers} == {None, "M_USER_IN_USE"}
+
+
 async def test_a_closed_server_refuses(database):
     server = AccountsServer(database, mode="closed")
     status, answer = await server.call("POST", REGISTER, {})
@@ -148,7 +157,8 @@ async def test_a_server_that_wants_tokens_takes_no_dummy(token_server):
     body = {"username": "alice", "password": PASSWORD, "auth": {"type": "m.login.dummy"}}
     status, answer = await token_server.call("POST", REGISTER, body)
 
-    assert (status, answer["errcode"]) == (404, "M_UNRECOGNIZED")
+    assert (status, answer["errcode"]) == (401, "M_UNRECOGNIZED")
+    assert answer["flows"] == [{"stages": ["m.login.registration_token"]}]
 
 
 async def test_the_validity_of_a_registration_token_is_told(token_server):
