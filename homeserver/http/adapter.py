@@ -28,6 +28,9 @@ __all__ = [
 CLIENT_ADDRESS_HEADER = "x-isthmus-client-address"
 """Added to the handshake that a WebSocket protocol sees: the client's address, behind a trusted proxy too."""
 
+CONNECTIONS_MAX = 50_000
+"""More connections than this are closed at once; the operator's limit on open files is usually lower."""
+
 SWEEP_S = 5
 """How often idle connections are looked for."""
 
@@ -177,8 +180,10 @@ class HttpSite(ServerFactory):
         self._reactor = reactor
         self._sweep_call: Any = None
 
-    def buildProtocol(self, addr: Any) -> Channel:  # noqa: N802, ARG002 - Twisted's name and argument
-        """Make the protocol of a new connection."""
+    def buildProtocol(self, addr: Any) -> Channel | None:  # noqa: N802, ARG002 - Twisted's name and argument
+        """Make the protocol of a new connection, or refuse it."""
+        if len(self.channels) >= CONNECTIONS_MAX:
+            return None
         channel = Channel(self)
         channel.callLater = self._reactor.callLater
         return channel

@@ -165,7 +165,7 @@ class Channel(HTTPChannel):
         if is_between_requests and self.persistent and not self._busyReceiving:
             end = data.find(b"\r\n\r\n")
             if 0 < end < self.totalHeadersSize and self._take_head(data[:end]):
-                data = data[end + 4 :]
+                data = self._take_whole_body(data[end + 4 :])
                 if not data:
                     return
         super().dataReceived(data)
@@ -194,6 +194,15 @@ class Channel(HTTPChannel):
         else:
             self.setRawMode()
         return True
+
+    def _take_whole_body(self, data: bytes) -> bytes:
+        """Take the body if all of it is here; returns what is left to Twisted."""
+        length = self.length
+        if not length or length > len(data) or self.is_refused:
+            return data
+        self.requests[-1].handleContentChunk(data[:length])
+        self.allContentReceived()
+        return data[length:]
 
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's name
         """Keep one header field; returns whether the request may go on."""

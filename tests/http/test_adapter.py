@@ -1,5 +1,6 @@
 import asyncio
 
+from homeserver.http import adapter
 from homeserver.http.response import Response
 
 
@@ -156,6 +157,16 @@ async def test_without_browsers_there_are_no_cors_headers(listen):
     received = await listen(allow_browsers=False).connect().exchange(b"GET / HTTP/1.1\r\n\r\n")
 
     assert b"Access-Control" not in received
+
+
+async def test_too_many_connections_are_refused(listen, monkeypatch):
+    monkeypatch.setattr(adapter, "CONNECTIONS_MAX", 1)
+    listener = listen()
+    connection = listener.connect()
+
+    assert listener.site.buildProtocol(None) is None
+    connection.channel.connectionLost(None)
+    assert listener.site.buildProtocol(None) is not None
 
 
 async def test_an_upgrade_takes_the_connection_over_with_the_whole_handshake(listen):

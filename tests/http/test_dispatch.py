@@ -3,6 +3,8 @@ import asyncio
 import msgspec
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from homeserver.core.errors import Forbidden, MatrixError
 from homeserver.http.dispatch import RawRequest
@@ -25,7 +27,8 @@ class Body(msgspec.Struct):
 
 async def tell(request):
     requester = request.maybe_requester
-    return json_response({"user_id": requester and requester.user_id, "body": request.body})
+    shown = msgspec.to_builtins(request.body)
+    return json_response({"user_id": requester and requester.user_id, "body": shown})
 
 
 async def answer(dispatcher, method="GET", target=b"/path", headers=None, body=b""):
@@ -231,6 +234,25 @@ async def test_every_request_is_observed_once_under_its_endpoint(make_dispatcher
         RequestFinished("GET", "unrecognized", "/nowhere", 404, 0.0, "r2", "", "192.0.2.1"),
     ]
     assert current_request_id.get() == ""
+
+
+@given(
+    st.sampled_from(["GET", "POST", "HEAD", "PATCH"]),
+    st.sampled_from([b"/path", b"/a/", b"/nowhere", b""]),
+    st.binary(max_size=20) | st.text("%F0C3ab=&?/+", max_size=20).map(str.encode),
+    st.binary(max_size=40) | st.text('{}[]":,name01\\ud8', max_size=40).map(str.encode),
+    st.dictionaries(st.just("authorization"), st.text(max_size=20) | st.just("Bearer alice-token")),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_garbage_never_becomes_a_500(make_dispatcher, make_endpoint, method, path, rest, body, headers):
+    dispatcher = make_dispatcher(
+        make_endpoint(tell, method="POST", body=Body, authentication=Authentication.USER),
+        make_endpoint(tell, method="POST", path="/a/{b}", body=dict),
+    )
+
+    response = asyncio.run(dispatcher.respond(RawRequest(method, path + rest, headers, body)))
+
+    assert response.status < 500
 
 
 class Rate:
