@@ -92,7 +92,8 @@ class ClientProtocol(WebSocketServerProtocol):
     def close(self, code: int, reason: str) -> None:
         """Close with a code."""
         if self.state == self.STATE_OPEN:
-            self.sendClose(code, reason)
+            # Not sendClose: it lets nobody use the codes that the standard keeps for servers.
+            self.sendCloseFrame(code, reason.encode(), isReply=False)
 
     def pause_reading(self) -> None:
         """Take no more bytes from the client."""
@@ -116,6 +117,7 @@ class ClientFactory(WebSocketServerFactory):
         self.setProtocolOptions(
             versions=[13],
             webStatus=False,
+            failByDrop=False,  # say why with a close code
             maxMessagePayloadSize=services.responder.body_bytes_max + FRAME_OVERHEAD_BYTES_MAX,
             openHandshakeTimeout=HANDSHAKE_S_MAX,
             autoPingInterval=PING_INTERVAL_S,
