@@ -1,6 +1,7 @@
 """What accounts need of others: implemented above or beside, joined in `homeserver.app.build`."""
 
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 __all__ = ["ProfilePropagation"]
 
@@ -8,7 +9,7 @@ __all__ = ["ProfilePropagation"]
 class ProfilePropagation(Protocol):
     """Makes a changed profile known where it is shown."""
 
-    async def profile_changed(self, user_id: str) -> None:
+    def profile_changed(self, user_id: str) -> Coroutine[Any, Any, None]:
         """Bring the display name and avatar of the user's member events up to date in all joined rooms.
 
         The profile is committed already; rooms in which it cannot be done are left as they are.

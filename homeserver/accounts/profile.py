@@ -3,6 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#profiles
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from homeserver.accounts.registration import DISPLAY_NAME_CHARACTERS_MAX
 from homeserver.accounts.text import check_text
 from homeserver.core.errors import BadJson, InvalidParam, KeyTooLarge, NotFound, ProfileTooLarge
 from homeserver.core.identifiers import is_namespaced_identifier
+from homeserver.runtime.tasks import Tasks
 from storage.pool import Database
 from storage.tables import profiles
 from storage.tables.profiles import ProfileRow
@@ -66,11 +68,18 @@ class Profiles:
 
 
 class ProfileChanges:
-    """Sets and removes fields of profiles, and has them shown in rooms."""
+    """Sets and removes fields of profiles, and has them shown in rooms.
 
-    def __init__(self, *, database: Database, propagation: ProfilePropagation) -> None:
+    Args:
+        # It is committed: a client that goes away must not leave half of its rooms with the old profile.
+    """
+
+    def __init__(
+        self, *, database: Database, propagation: ProfilePropagation, tasks: Tasks | None = None
+    ) -> None:
         self._database = database
         self._propagation = propagation
+        self._tasks = tasks
 
     async def set_field(self, user_id: str, key: str, value: Any) -> None:
         """Set one field.
@@ -113,7 +122,15 @@ class ProfileChanges:
             if new != old:
                 await profiles.update(transaction, user_id, new)
         if new != old and key in _SHOWN_IN_ROOMS:
-            await self._propagation.profile_changed(user_id)
+            await self._propagate(user_id)
+
+    async def _propagate(self, user_id: str) -> None:
+        propagation = self._propagation.profile_changed(user_id)
+        if self._tasks is None:
+            await propagation
+            return
+        # The profile is committed: a client that goes away must not leave half of its rooms with the old one.
+        await asyncio.shield(self._tasks.start(propagation, "profile propagation"))
 
 
 def _changed(row: ProfileRow, key: str, value: Any, *, is_deleted: bool) -> ProfileRow:
