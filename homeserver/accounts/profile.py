@@ -71,7 +71,7 @@ class ProfileChanges:
     """Sets and removes fields of profiles, and has them shown in rooms.
 
     Args:
-        # It is committed: a client that goes away must not leave half of its rooms with the old profile.
+        tasks: in which propagation goes on if the client does not wait for it; None: in the request.
     """
 
     def __init__(
