@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from homeserver.config import checks
 from homeserver.config.keys import at_least, between, key, one_of, section
@@ -11,8 +12,10 @@ from homeserver.config.keys import at_least, between, key, one_of, section
 __all__ = [
     "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
     "MetricsSection", "OutgoingSection", "PasswordsSection", "RateLimit", "RateLimitsSection",
-    "RegistrationSection", "RoomsSection", "TokensSection",
+    "RegistrationMode", "RegistrationSection", "RoomsSection", "TokensSection",
 ]  # fmt: skip
+
+RegistrationMode = Literal["open", "token", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,15 @@ class DatabaseSection:
 class RegistrationSection:
     """Who may make an account."""
 
-    mode: str = key(
-        "closed", "open, token or closed", example="token", check=one_of("open", "token", "closed")
+    mode: RegistrationMode = key(
+        "closed", "open, token or closed", example="token"
     )
     shared_secret: str = key(
-        "", "lets its holders register users through the admin API; empty: off", example="a long random text",
+        "",
+        "who has it may make users through the admin API; empty: one made up, in the data directory",
+        example="a long random text",
         secret=True,
-    )  # fmt: skip
+    )
     tokens: tuple[str, ...] = key(
         (), "registration tokens that mode token accepts", example=("welcome-2026",), secret=True
     )

@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from homeserver.config.keys import key_of
 from homeserver.config.model import Configuration
@@ -89,7 +89,7 @@ def _type_at(path: list[str]) -> Any:
 
 
 def _value_of(text: str, kind: Any) -> Any:
-    if kind is str:
+    if kind is str or get_origin(kind) is Literal:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -149,6 +149,8 @@ def _typed(kind: Any, found: Any, path: str, mistakes: list[Mistake]) -> tuple[A
         return (None, f"a list, each of it {_NAMES[inner]}") if wrong else (tuple(found), None)
     if kind is float and type(found) is int:
         return float(found), None
+    if get_origin(kind) is Literal:
+        return (found, None) if found in get_args(kind) else (None, "one of " + ", ".join(get_args(kind)))
     return (found, None) if type(found) is kind else (None, _NAMES[kind])
 
 

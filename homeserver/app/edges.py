@@ -1,0 +1,72 @@
+"""Gives every endpoint of the client edge the services that it calls."""
+
+from collections.abc import Iterator
+
+from clients.endpoints.account import AccountEndpoints
+from clients.endpoints.admin_register import AdminRegisterEndpoints
+from clients.endpoints.capabilities import CapabilitiesEndpoints
+from clients.endpoints.devices import DevicesEndpoints
+from clients.endpoints.filters import FiltersEndpoints
+from clients.endpoints.login import LoginEndpoints
+from clients.endpoints.profile import ProfileEndpoints
+from clients.endpoints.push_rules import PushRulesEndpoints
+from clients.endpoints.registration import RegistrationEndpoints
+from clients.endpoints.sync import SyncEndpoints
+from clients.endpoints.versions import VersionsEndpoints
+from clients.endpoints.well_known import WellKnownEndpoints
+from homeserver.app.build import Runtime, Services
+from homeserver.app.version import VERSION
+from homeserver.config.model import Configuration
+from homeserver.http.endpoint import Endpoint, endpoints_of
+
+__all__ = ["build_edges"]
+
+
+def build_edges(
+    configuration: Configuration, runtime: Runtime, services: Services, base_url: str
+) -> list[Endpoint]:
+    """Every endpoint of the client and admin APIs.
+
+    Args:
+        configuration: of the server.
+        runtime: clock and randomness.
+        services: what the endpoints call.
+        base_url: where clients reach this server.
+    """
+    owners = (
+        *_accounts(configuration, runtime, services, base_url),
+        *_rooms(),
+        FiltersEndpoints(filters=services.filters),
+        SyncEndpoints(sync=services.sync, filters=services.filters),
+    )
+    return [endpoint for owner in owners for endpoint in endpoints_of(owner)]
+
+
+def _accounts(
+    configuration: Configuration, runtime: Runtime, services: Services, base_url: str
+) -> Iterator[object]:
+    server_name = configuration.server_name
+    logins, interactive, devices = services.logins, services.interactive, services.devices
+    yield AccountEndpoints()
+    yield AdminRegisterEndpoints(
+        registration=services.registration, logins=logins, interactive=interactive,
+        randomness=runtime.randomness, shared_secret=services.registration_secret, server_name=server_name,
+    )  # fmt: skip
+    yield CapabilitiesEndpoints(default_room_version=configuration.rooms.default_room_version)
+    yield DevicesEndpoints(devices=devices, logins=logins, interactive=interactive)
+    yield LoginEndpoints(
+        logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
+        base_url=base_url,
+    )  # fmt: skip
+    yield ProfileEndpoints(profiles=services.profiles, changes=services.profile_changes)
+    yield PushRulesEndpoints()
+    yield RegistrationEndpoints(
+        registration=services.registration, logins=logins, interactive=interactive,
+        mode=configuration.registration.mode, server_name=server_name,
+    )  # fmt: skip
+    yield VersionsEndpoints(software_version=VERSION)
+    yield WellKnownEndpoints(base_url=base_url)
+
+
+def _rooms() -> Iterator[object]:
+    yield from ()

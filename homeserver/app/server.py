@@ -1,0 +1,144 @@
+"""A server from start to stop: builds it, opens its ports, and takes everything down in order."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from clients.websocket.protocol import PATH as WEBSOCKET_PATH
+from homeserver.app.build import (
+    Runtime,
+    Services,
+    build_dispatcher,
+    build_services,
+    build_storage,
+    build_websockets,
+)
+from homeserver.app.edges import build_edges
+from homeserver.app.health import HealthEndpoints
+from homeserver.app.landing import LandingEndpoints, landing_page
+from homeserver.app.listeners import Listeners, endpoints_for, url_of
+from homeserver.app.metrics_endpoint import MetricsEndpoints
+from homeserver.app.version import VERSION
+from homeserver.config.model import Configuration, Listener
+from homeserver.http.adapter import make_site, websocket_upgrade
+from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.runtime.metrics import Metrics
+
+__all__ = ["Server", "base_url_of"]
+
+
+def base_url_of(configuration: Configuration) -> str:
+    """Where clients reach the server: as configured, else the first listener with the client API."""
+    if configuration.public_base_url:
+        return configuration.public_base_url
+    serving = [one for one in configuration.listeners if "client" in one.apis]
+    listener = next(iter(serving or configuration.listeners), Listener())
+    return url_of(listener.address, listener.port, is_tls=bool(listener.tls_certificate))
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    endpoints: list[Endpoint]
+    services: Services
+
+
+class Server:
+    """Everything that runs in this process.
+
+    Args:
+        configuration: of the server.
+        runtime: clock, randomness and observer.
+        metrics: what the metrics listener shows.
+        reactor: Twisted's.
+        register_command: what the landing page says to type to make a user.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        runtime: Runtime,
+        *,
+        metrics: Metrics,
+        reactor: Any,
+        register_command: str,
+    ) -> None:
+        self._configuration = configuration
+        self._runtime = runtime
+        self._metrics = metrics
+        self._reactor = reactor
+        self._register_command = register_command
+        self._stack = AsyncExitStack()
+        self._listeners = Listeners(reactor)
+        self._health: HealthEndpoints | None = None
+
+    async def start(self) -> None:
+        """Build all layers and accept requests; if that fails, what was started is stopped again."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Finish requests, flush the journal and stop what was started, in the opposite order."""
+        if self._health is not None:
+            self._health.is_stopping = True
+        await self._listeners.stop_accepting()
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        configuration, runtime, stack = self._configuration, self._runtime, self._stack
+        storage = await build_storage(configuration, runtime, stack)
+        services = await build_services(configuration, runtime, storage, stack)
+        self._metrics.gauge(
+            "isthmus_last_position", "Position assigned last.", lambda: storage.journal.last_position
+        )
+        self._health = HealthEndpoints(check_database=lambda: storage.database.fetch_one("SELECT 1"))
+        stack.push_async_callback(self._listeners.close)
+        edges = _Edges(self._endpoints(services, self._health), services)
+        for listener in configuration.listeners:
+            await self._listen(listener, edges)
+        await self._listen_for_scrapes(edges)
+
+    def _endpoints(self, services: Services, health: HealthEndpoints) -> list[Endpoint]:
+        configuration = self._configuration
+        base_url = base_url_of(configuration)
+        page = landing_page(
+            server_name=configuration.server_name, version=VERSION, base_url=base_url,
+            command=self._register_command, registration=configuration.registration.mode,
+        )  # fmt: skip
+        endpoints = build_edges(configuration, self._runtime, services, base_url)
+        return [*endpoints, *endpoints_of(health), *endpoints_of(LandingEndpoints(page=page))]
+
+    async def _listen(self, listener: Listener, edges: _Edges) -> None:
+        dispatcher = build_dispatcher(
+            self._configuration, self._runtime, endpoints=endpoints_for(listener.apis, edges.endpoints),
+            authenticator=edges.services.access_tokens,
+        )  # fmt: skip
+        upgrades = {}
+        if "client" in listener.apis:
+            websockets = build_websockets(
+                self._runtime, edges.services, dispatcher, self._reactor, self._stack
+            )
+            upgrades[WEBSOCKET_PATH] = websocket_upgrade(websockets.factory)
+        site = make_site(
+            dispatcher, observer=self._runtime.observer, clock=self._runtime.clock, reactor=self._reactor,
+            upgrades=upgrades, trust_forwarded_for=listener.trust_x_forwarded_for,
+            header_bytes_max=self._configuration.limits.header_bytes_max,
+        )  # fmt: skip
+        await self._listeners.listen(listener, site)
+
+    async def _listen_for_scrapes(self, edges: _Edges) -> None:
+        section = self._configuration.metrics
+        if not section.enabled:
+            return
+        endpoints = endpoints_of(MetricsEndpoints(metrics=self._metrics))
+        dispatcher = build_dispatcher(
+            self._configuration, self._runtime, endpoints=endpoints,
+            authenticator=edges.services.access_tokens,
+        )  # fmt: skip
+        site = make_site(
+            dispatcher, observer=self._runtime.observer, clock=self._runtime.clock, reactor=self._reactor,
+            allow_browsers=False,
+        )  # fmt: skip
+        await self._listeners.listen(Listener(address=section.address, port=section.port), site)
