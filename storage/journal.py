@@ -8,7 +8,6 @@ taken the lease over, or if this flush number has been used, so nothing of a lat
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from struct import pack
 
 from homeserver.core.changes import Change, EventChange
 from homeserver.core.errors import Unavailable
@@ -23,10 +22,11 @@ from homeserver.runtime.observation import (
     TaskFailed,
 )
 from homeserver.runtime.tasks import Tasks
+from storage.fence import FENCE, fence_parameters, is_fenced_off, settle
 from storage.lane import Lane, LaneLostError, Step, StepFailedError
 from storage.pool import Database
 from storage.write import Statement, Write
-from storage.writers import LEASE_MS, Lease, Writers
+from storage.writers import Lease, Writers
 
 __all__ = ["Journal", "WriteRefused"]
 
@@ -34,21 +34,8 @@ _SENTENCE = "The server could not store this just now. Try again."
 _RETRY_DELAYS_MS = (50, 100, 200, 400, 800, 1_600)
 _FLUSH_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 10.0
-
-_FENCE = Step(
-    "fence",
-    0,
-    "WITH fence AS (UPDATE writers SET flush_number = %b::bigint, last_position = %b::bigint,"
-    f" expires_at = clock_timestamp() + interval '{LEASE_MS} milliseconds' WHERE writer_id = %b::smallint"
-    " AND epoch = %b::bigint AND flush_number = %b::bigint RETURNING 1) SELECT 1 / count(*) FROM fence",
-)
-_DIVISION_BY_ZERO = "22012"
-# Waits for a flush that is still at work; if it has not taken effect, uses its number up: then it never will.
-_SETTLE = (
-    "UPDATE writers SET flush_number = %b::bigint WHERE writer_id = %b::smallint AND epoch = %b::bigint"
-    " AND flush_number = %b::bigint"
-)
-_FLUSH_NUMBER = "SELECT flush_number FROM writers WHERE writer_id = %b::smallint AND epoch = %b::bigint"
+_INVALID_VALUE = "22023"
+_BUSY_WRITES_MIN = 3  # as many in one flush come from more than one or two clients that wait for each answer
 
 _Entry = tuple[Write, "asyncio.Future[None]"]
 
@@ -74,7 +61,9 @@ class Journal:
         clock: for positions.
         publish: takes the changes of each commit, before the futures of its writes resolve.
         observer: takes note of commits and failures.
-        linger_ms_max: while flushes hold several writes, wait so long for more; 0 to flush at once always.
+        linger_ms_max: a flush costs as much as several writes, so while there is much to write one waits for
+            as many writes as the last one had, but starts no later than this after it. An idle journal
+            flushes at once. 0 for no such wait.
         rows_per_flush_max: a flush takes no further write once it has so many rows.
 
     Attributes:
@@ -86,7 +75,7 @@ class Journal:
     def __init__(
         self, database: Database, lease: Lease, clock: Clock,
         publish: Callable[[Sequence[Change]], None], observer: Observer,
-        linger_ms_max: int = 0, rows_per_flush_max: int = 2_000,
+        linger_ms_max: int = 5, rows_per_flush_max: int = 2_000,
     ) -> None:  # fmt: skip
         self._database = database
         self._lease = lease
@@ -100,6 +89,8 @@ class Journal:
         self._waiting: deque[_Entry] = deque()
         self._broken: set[str] = set()  # order keys of which a write failed a moment ago
         self._wake = asyncio.Event()
+        self._gathered: asyncio.Future[None] | None = None
+        self._writes_gathered = 0
         self._tasks = Tasks(observer)
         self._flushing: asyncio.Task[None] | None = None
         self._lane: Lane | None = None
@@ -155,6 +146,8 @@ class Journal:
         if self._flushing is None:
             self._ensure_running()
         self._wake.set()
+        if self._gathered is not None and len(self._waiting) >= self._writes_gathered:
+            self._end_gathering()
         return future
 
     async def close(self) -> None:
@@ -162,6 +155,7 @@ class Journal:
         self._is_closing = True
         if self._flushing is not None:
             self._wake.set()
+            self._end_gathering()
             await asyncio.wait([self._flushing], timeout=_CLOSE_TIMEOUT_S)
         await self._tasks.close()
         self._fail_all(self._take_all())
@@ -195,19 +189,40 @@ class Journal:
 
     async def _flush_all(self) -> None:
         """Flush for as long as the journal is open."""
-        is_busy = False
+        loop = asyncio.get_running_loop()
+        writes_expected = 0
+        next_start = 0.0
         while True:
             if not self._waiting:
                 if self._is_closing:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            if is_busy and self._linger_ms_max and not self._is_closing:
-                await asyncio.sleep(self._linger_ms_max / 1000)
+            if writes_expected >= _BUSY_WRITES_MIN and (early_s := next_start - loop.time()) > 0:
+                await self._gather(writes_expected, early_s)
+            next_start = loop.time() + self._linger_ms_max / 1000
             batch = self._take_batch()
-            is_busy = len(batch) > 1
+            writes_expected = len(batch)
             if batch:
                 await self._flush_safely(batch)
+
+    async def _gather(self, writes: int, timeout_s: float) -> None:
+        """Wait until so many writes wait, or for so long."""
+        if self._is_closing or len(self._waiting) >= writes:
+            return
+        loop = asyncio.get_running_loop()
+        self._writes_gathered = writes
+        self._gathered = loop.create_future()
+        timer = loop.call_later(timeout_s, self._end_gathering)
+        try:
+            await self._gathered
+        finally:
+            timer.cancel()
+            self._gathered = None
+
+    def _end_gathering(self) -> None:
+        if self._gathered is not None and not self._gathered.done():
+            self._gathered.set_result(None)
 
     async def _flush_safely(self, batch: list[_Entry]) -> None:
         try:
@@ -253,13 +268,17 @@ class Journal:
 
     async def _commit(self, batch: list[_Entry]) -> StepFailedError | None:
         """Commit a batch, however often the connection is lost; returns why the database refused it."""
-        steps, rows = self._steps_of(batch)
+        try:
+            steps, rows = self._steps_of(batch)
+        except Exception as error:  # noqa: BLE001 - whoever made the write gave values of the wrong type
+            self._observer(CommitFailed(error=error, writes=len(batch)))
+            return StepFailedError("encoding", _INVALID_VALUE, repr(error))
         started_ms = self._clock.monotonic_ms()
         lease = self._lease
         number = lease.flush_number + 1
         failures = 0
         while True:
-            fence = (_FENCE, _fence_parameters(lease, number, self._snowflakes.last))
+            fence = (FENCE, fence_parameters(lease, number, self._snowflakes.last))
             try:
                 if self._lane is None:
                     self._lane = await Lane.connect(self._database.dsn)
@@ -267,7 +286,7 @@ class Journal:
                     await self._lane.run([fence, *steps])
             except StepFailedError as error:
                 self._observer(CommitFailed(error=error, writes=len(batch)))
-                if error.step_name == _FENCE.name and error.sqlstate == _DIVISION_BY_ZERO:
+                if is_fenced_off(error):
                     self._lose_lease()
                 return error
             except (LaneLostError, TimeoutError) as error:
@@ -276,7 +295,7 @@ class Journal:
                 is_committed = await self._settle(number, failures)
                 failures += 1
                 if self._is_fenced():
-                    return StepFailedError(_FENCE.name, _DIVISION_BY_ZERO, "the lease was lost")
+                    return StepFailedError(FENCE.name, "", "the lease was lost")
                 if not is_committed:
                     number += 1  # settling used it up
                     continue
@@ -288,21 +307,16 @@ class Journal:
 
     async def _settle(self, number: int, failures: int) -> bool:
         """Find out whether the flush with this number took place; asks until the database answers."""
-        lease = self._lease
         while True:
             await asyncio.sleep(_RETRY_DELAYS_MS[min(failures, len(_RETRY_DELAYS_MS) - 1)] / 1000)
             failures += 1
             try:
-                if await self._database.execute(_SETTLE, number, lease.writer_id, lease.epoch, number - 1):
-                    lease.flush_number = number
-                    return False
-                row = await self._database.fetch_one(_FLUSH_NUMBER, lease.writer_id, lease.epoch)
+                is_committed = await settle(self._database, self._lease, number)
             except Unavailable:
                 continue
-            if row is None or row[0] != number:
+            if is_committed is None:
                 self._lose_lease()
-                return False
-            return True
+            return is_committed is True
 
     def _steps_of(self, batch: Sequence[_Entry]) -> tuple[list[tuple[Step, list[bytes]]], int]:
         """Sort the rows of a batch by statement, and encode them."""
@@ -366,10 +380,3 @@ def _order_key(write: Write) -> str | None:
     if write.order_key is not None:
         return write.order_key
     return next((change.room_id for change in write.changes if isinstance(change, EventChange)), None)
-
-
-def _fence_parameters(lease: Lease, number: int, last_position: int) -> list[bytes]:
-    return [
-        pack(">q", number), pack(">q", last_position), pack(">h", lease.writer_id), pack(">q", lease.epoch),
-        pack(">q", number - 1),
-    ]  # fmt: skip
