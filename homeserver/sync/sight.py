@@ -3,11 +3,39 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 from homeserver.core.visibility import VisibleHistory
 from homeserver.sync.ports import SyncReads
-from homeserver.sync.timeline import Sees
 
-__all__ = ["Sights"]
+__all__ = ["Sight", "Sights"]
+
+MEMBERSHIPS = frozenset({"ban", "invite", "join", "knock", "leave"})
+
+
+class Sight:
+    """What one user may see of one room, and what the user was to the room, by position."""
+
+    def __init__(
+        self, visibilities: Sequence[tuple[int, str]], memberships: Sequence[tuple[int, str]]
+    ) -> None:
+        self._history = VisibleHistory(visibilities, memberships)
+        self._positions = [position for position, _ in memberships]
+        self._memberships = [
+            b"leave",
+            *[value.encode() if value in MEMBERSHIPS else b"leave" for _, value in memberships],
+        ]
+        # One's own member events are always told: how else would one know that an invite was taken back?
+        self._own = frozenset(self._positions)
+
+    def sees(self, position: int) -> bool:
+        """Whether the user may see the event at a position."""
+        return position in self._own or self._history.is_visible(position)
+
+    def membership(self, position: int) -> bytes:
+        """The user's membership at an event, changes that it made included."""
+        return self._memberships[bisect_right(self._positions, position)]
 
 
 class Sights:
@@ -16,11 +44,7 @@ class Sights:
     def __init__(self, reads: SyncReads) -> None:
         self._reads = reads
 
-    async def of(self, room_id: str, user_id: str) -> Sees:
-        """What a user may see of a room, as a question about positions."""
+    async def of(self, room_id: str, user_id: str) -> Sight:
+        """What a user may see of a room."""
         memberships = await self._reads.membership_history(room_id, user_id)
-        visibilities = await self._reads.visibility_history(room_id)
-        history = VisibleHistory(visibilities, memberships)
-        # One's own member events are always told: how else would one know that an invite was taken back?
-        own = {position for position, _ in memberships}
-        return lambda position: position in own or history.is_visible(position)
+        return Sight(await self._reads.visibility_history(room_id), memberships)

@@ -72,8 +72,11 @@ class TimelineEvent:
         self.event = redacted
         self._static_unsigned = None
 
-    def json(self, now_ms: int, session_id: int) -> bytes:
-        """The event for a reader: only the age and the transaction ID differ between readers."""
+    def json(self, now_ms: int, session_id: int, membership: bytes = b"join") -> bytes:
+        """The event for a reader, who had this membership at it.
+
+        Only the age, the membership and the transaction ID differ between readers.
+        """
         event = self.event
         static = self._static_unsigned
         if static is None:
@@ -83,7 +86,9 @@ class TimelineEvent:
         if self.transaction_id is not None and self.session_id == session_id:
             own = b',"transaction_id":' + orjson.dumps(self.transaction_id)
         # The prefix is encoded once per process and spliced in.
-        return b'%b,"unsigned":{"age":%d%b%b}}' % (event.sync_prefix, age_ms, static, own)
+        return b'%b,"unsigned":{"age":%d,"membership":"%b"%b%b}}' % (
+            event.sync_prefix, age_ms, membership, static, own,
+        )  # fmt: skip
 
     def _encode_static(self) -> bytes:
         parts = [b""]

@@ -426,3 +426,34 @@ async def test_what_is_committed_but_not_published_is_told_once(world):
 
     assert ids(second["rooms"]["join"][ROOM]["timeline"]) == world.event_ids(ROOM)
     assert "rooms" not in await sync(world, BOB, second["next_batch"])
+
+
+async def test_each_event_says_what_the_reader_was_at_it(world):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "invite", ALICE)
+    world.member(ROOM, BOB, "join")
+    world.send(ROOM, ALICE, body="news")
+    joined = await sync(world, BOB)
+    world.member(ROOM, BOB, "leave")
+
+    left = await sync(world, BOB, joined["next_batch"])
+
+    events = joined["rooms"]["join"][ROOM]["timeline"]["events"]
+    memberships = [event["unsigned"]["membership"] for event in events]
+    assert memberships == ["leave"] * 4 + ["invite", "join", "join"]
+    (event,) = left["rooms"]["leave"][ROOM]["timeline"]["events"]
+    assert event["unsigned"]["membership"] == "leave"
+
+
+async def test_a_filter_chooses_fields_and_format(world):
+    world.create(ROOM, ALICE)
+    since = (await sync(world, ALICE))["next_batch"]
+    world.send(ROOM, ALICE, body="news", other=1)
+
+    fields = await sync(world, ALICE, since, {"event_fields": ["type", "content.body"]})
+    signed = await sync(world, ALICE, since, {"event_format": "federation"})
+
+    (event,) = fields["rooms"]["join"][ROOM]["timeline"]["events"]
+    assert event == {"type": "m.room.message", "content": {"body": "news"}}
+    (event,) = signed["rooms"]["join"][ROOM]["timeline"]["events"]
+    assert event["depth"] == 5

@@ -47,16 +47,17 @@ class JoinedRooms:
         # In a room that is new to the client there is no timeline to go on with.
         since = None if span.anew else window.since
         timeline = await self._timelines.read(window, room_id, since)
+        sight = None
         if since is None and any(shown.position < span.position for shown in timeline.events):
             # Some of it is from before the user's last member event: may the user see that?
-            sees = await self._sights.of(room_id, window.user.user_id)
-            if not all(sees(shown.position) for shown in timeline.events):
-                timeline = await self._timelines.read(window, room_id, since, sees=sees)
+            sight = await self._sights.of(room_id, window.user.user_id)
+            if not all(sight.sees(shown.position) for shown in timeline.events):
+                timeline = await self._timelines.read(window, room_id, since, sees=sight.sees)
         if span.anew and window.since is not None:
             timeline.limited = True  # the client may hold an older piece, which this one does not follow
         summary = await self._members.summary(room_id, window.user.user_id)
         state = await self._states.complete(window, room_id, timeline, summary.heroes)
-        return room_part(window, room_id, timeline, state, summary.json())
+        return room_part(window, room_id, timeline, state, summary=summary.json(), sight=sight)
 
     async def _changed(self, window: Window, room_id: str, timeline: Timeline) -> bytes | None:
         request = window.request
@@ -74,4 +75,4 @@ class JoinedRooms:
             summary = (await self._members.summary(room_id, window.user.user_id)).json()
         if not (timeline.events or timeline.limited or state):
             return None  # the filters let nothing through
-        return room_part(window, room_id, timeline, state, summary)
+        return room_part(window, room_id, timeline, state, summary=summary)

@@ -31,19 +31,19 @@ class LeftRooms:
     async def _left(self, window: Window, span: Span) -> bytes:
         room_id = span.room_id
         since = None if span.anew else window.since
-        sees = await self._sights.of(room_id, window.user.user_id)
-        timeline = await self._timelines.read(window, room_id, since, until=span.position, sees=sees)
+        sight = await self._sights.of(room_id, window.user.user_id)
+        timeline = await self._timelines.read(window, room_id, since, until=span.position, sees=sight.sees)
         if not span.was_joined:
             # An invite that was turned down, or a ban of someone outside: the member event alone.
             timeline = Timeline(
                 [shown for shown in timeline.events if shown.position == span.position],
                 limited=False, start=span.position - 1, end=span.position, passed_over=[],
             )  # fmt: skip
-            return room_part(window, room_id, timeline, [])
+            return room_part(window, room_id, timeline, [], sight=sight)
         if span.anew:
             if window.since is not None:
                 timeline.limited = True
             state = await self._states.complete(window, room_id, timeline)
         else:
             state = await self._states.delta(window, room_id, timeline)
-        return room_part(window, room_id, timeline, state)
+        return room_part(window, room_id, timeline, state, sight=sight)
