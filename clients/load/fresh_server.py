@@ -29,6 +29,9 @@ mode = "open"
 [rate_limits]
 enabled = false
 
+[metrics]
+port = 0
+
 [logging]
 level = "warning"
 

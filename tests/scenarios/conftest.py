@@ -25,6 +25,9 @@ mode = "open"
 [rate_limits]
 enabled = false
 
+[metrics]
+port = 0
+
 [[listeners]]
 address = "127.0.0.1"
 port = {port}
