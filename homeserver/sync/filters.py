@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import orjson
 
-from homeserver.core.errors import InvalidParam, NotFound
+from homeserver.core.errors import InvalidParam, NotFound, TooLarge
 from homeserver.core.filters import Filter, parse_filter
 from storage.tables import filters
 from storage.tables.queries import Queries
@@ -12,7 +12,7 @@ from storage.tables.queries import Queries
 __all__ = ["Filters"]
 
 PARSED_MAX = 5_000
-INLINE_BYTES_MAX = 65_536
+BYTES_MAX = 65_536
 
 
 class Filters:
@@ -28,10 +28,13 @@ class Filters:
 
         Raises:
             BadJson, InvalidParam: it is not a filter.
+            TooLarge: it is too large.
         """
         parse_filter(content)
         # Sorted, so that the same filter is one row however the client wrote it.
         encoded = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        if len(encoded) > BYTES_MAX:
+            raise TooLarge(f"A filter may have at most {BYTES_MAX} bytes.")
         number = await filters.create(self._queries, user_id, encoded)
         return str(number)
 
@@ -53,6 +56,7 @@ class Filters:
 
         Raises:
             BadJson, InvalidParam: it is not a filter.
+            TooLarge: it is too large.
         """
         if not text:
             return Filter()
@@ -62,8 +66,8 @@ class Filters:
         if found is not None:
             self._parsed.move_to_end(key)
             return found
-        if inline and len(text) > INLINE_BYTES_MAX:
-            raise InvalidParam("The filter is too large to be sent along; store it first.")
+        if inline and len(text) > BYTES_MAX:
+            raise TooLarge(f"A filter may have at most {BYTES_MAX} bytes.")
         try:
             found = parse_filter(text if inline else await self.content(user_id, text))
         except NotFound as error:
