@@ -14,12 +14,12 @@ from pathlib import Path
 
 from clients.load.plan import Target
 
-__all__ = ["fresh_server"]
+__all__ = ["CONFIGURATION", "command", "fresh_server", "free_port"]
 
 _READY_SECONDS_MAX = 60
 _STOP_SECONDS_MAX = 30
 
-_CONFIGURATION = """\
+CONFIGURATION = """\
 server_name = "localhost"
 data_directory = "{directory}/data"
 
@@ -35,17 +35,26 @@ port = 0
 [logging]
 level = "warning"
 
+[metrics]
+enabled = false
+
 [[listeners]]
 address = "127.0.0.1"
 port = {port}
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of loopback that was free just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def command(directory: Path) -> list[str]:
+    """What starts a server with the configuration `isthmus.toml` of a directory."""
+    return [sys.executable, "-m", "homeserver.app.cli", "run", "--config", str(directory / "isthmus.toml")]
 
 
 def _wait_until_ready(base_url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -70,19 +79,11 @@ def fresh_server() -> Iterator[Target]:
     with tempfile.TemporaryDirectory(prefix="isthmus-load-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # the embedded PostgreSQL may run as another user
-        port = _free_port()
-        (directory / "isthmus.toml").write_text(_CONFIGURATION.format(directory=directory, port=port))
+        port = free_port()
+        (directory / "isthmus.toml").write_text(CONFIGURATION.format(directory=directory, port=port))
         log = directory / "server.log"
-        command = [
-            sys.executable,
-            "-m",
-            "homeserver.app.cli",
-            "run",
-            "--config",
-            str(directory / "isthmus.toml"),
-        ]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output)  # noqa: S603 - our own program
+            process = subprocess.Popen(command(directory), stdout=output, stderr=output)  # noqa: S603 - our own program
         try:
             _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
             yield Target(f"http://127.0.0.1:{port}", server_pids=(process.pid,))

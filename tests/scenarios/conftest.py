@@ -3,9 +3,7 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -14,30 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from clients.load.fresh_server import CONFIGURATION, command, free_port
+
 _ROOT = Path(__file__).parents[2]
-_CONFIGURATION = """\
-server_name = "localhost"
-data_directory = "{directory}/data"
-
-[registration]
-mode = "open"
-
-[rate_limits]
-enabled = false
-
-[metrics]
-port = 0
-
-[[listeners]]
-address = "127.0.0.1"
-port = {port}
-"""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:
@@ -45,25 +22,17 @@ class Server:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
-        (directory / "isthmus.toml").write_text(_CONFIGURATION.format(directory=directory, port=self.port))
+        (directory / "isthmus.toml").write_text(CONFIGURATION.format(directory=directory, port=self.port))
 
     def start(self) -> float:
         """Start and wait until it is ready; returns the seconds that took."""
         started = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "homeserver.app.cli",
-            "run",
-            "--config",
-            str(self.directory / "isthmus.toml"),
-        ]
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, cwd=_ROOT)
+            self.process = subprocess.Popen(command(self.directory), stdout=output, stderr=output, cwd=_ROOT)
         while time.monotonic() - started < 60:
             assert self.process.poll() is None, self.log.read_text()[-4000:]
             try:
