@@ -86,7 +86,10 @@ class TokensSection:
     """Access tokens."""
 
     access_token_lifetime_ms: int = key(
-        300_000, "of a session with a refresh token; others do not expire", check=at_least(1_000)
+        0,
+        "after this a client must refresh its token or log in again; 0: tokens do not expire",
+        example=3_600_000,
+        check=at_least(0),
     )
 
 

@@ -37,7 +37,6 @@ def register_user(
     secret = _secret_of(configuration)
     if generate:
         password = secrets.token_urlsafe(12)
-        typer.echo(f"Password: {password}")
     elif password is None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     url = _url_of(configuration)
@@ -49,6 +48,8 @@ def register_user(
          "inhibit_login": True},
     )  # fmt: skip
     typer.echo(f"Made {answer['user_id']}.")
+    if generate:
+        typer.echo(f"Password: {password}")
 
 
 def mac_of(secret: str, nonce: str, name: str, password: str, *, is_admin: bool) -> str:
