@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clients.load.plan import Target
 
-__all__ = ["CONFIGURATION", "command", "fresh_server", "free_port"]
+__all__ = ["CONFIGURATION", "command", "free_port", "fresh_server"]
 
 _READY_SECONDS_MAX = 60
 _STOP_SECONDS_MAX = 30
