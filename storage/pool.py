@@ -102,15 +102,21 @@ class Database:
         await self._pool.close()
 
     async def fetch(self, statement: str, *parameters: Any) -> list[Row]:
-        """Run a statement; returns all its rows."""
+        """Run a statement; returns all its rows. A read is repeated once if its connection is lost."""
+        used: AsyncConnection[Row] | None = None
+        try:
+            async with self._connection() as used:
+                return await _fetch(used, statement, parameters)
+        except Unavailable:
+            if used is None or not used.broken or not statement.startswith("SELECT"):
+                raise
         async with self._connection() as connection:
             return await _fetch(connection, statement, parameters)
 
     async def fetch_one(self, statement: str, *parameters: Any) -> Row | None:
-        """Run a statement; returns its first row, if any."""
-        async with self._connection() as connection:
-            rows = await _fetch(connection, statement, parameters)
-            return rows[0] if rows else None
+        """Run a statement; returns its first row, if any. A read is repeated like those of `fetch`."""
+        rows = await self.fetch(statement, *parameters)
+        return rows[0] if rows else None
 
     async def execute(self, statement: str, *parameters: Any) -> int:
         """Run a statement; returns how many rows it touched."""
@@ -142,7 +148,9 @@ async def _configure(connection: AsyncConnection[Row]) -> None:
 
 
 async def _check(connection: AsyncConnection[Row]) -> None:
-    # One non-blocking read finds a connection that the server has closed, without asking the server.
+    # Finds a connection that the server has closed, without asking the server: the first of these reads may
+    # find the server's last words, the second one that it has gone.
+    connection.pgconn.consume_input()
     connection.pgconn.consume_input()
 
 

@@ -1,0 +1,51 @@
+import pytest
+
+from homeserver.core.errors import Conflict, Unavailable
+from storage.pool import Database
+
+
+async def test_statements_return_rows_and_counts(database):
+    await database.execute("CREATE TABLE things (number bigint PRIMARY KEY)")
+
+    assert await database.execute("INSERT INTO things SELECT unnest(%b::bigint[])", [1, 2, 3]) == 3
+    assert await database.fetch("SELECT number FROM things WHERE number > %b", 2) == [(3,)]
+    assert await database.fetch_one("SELECT count(*) FROM things") == (3,)
+    assert await database.fetch_one("SELECT number FROM things WHERE number = 9") is None
+
+
+async def test_a_violated_constraint_is_a_conflict(database):
+    await database.execute("CREATE TABLE things (number bigint PRIMARY KEY)")
+    await database.execute("INSERT INTO things VALUES (1)")
+    with pytest.raises(Conflict):
+        await database.execute("INSERT INTO things VALUES (1)")
+
+
+async def test_a_transaction_is_whole_or_nothing(database):
+    await database.execute("CREATE TABLE things (number bigint PRIMARY KEY)")
+    async with database.transaction() as transaction:
+        await transaction.execute("INSERT INTO things VALUES (1)")
+    with pytest.raises(Conflict):
+        await insert_two_and_fail(database)
+
+    assert await database.fetch("SELECT number FROM things") == [(1,)]
+
+
+async def insert_two_and_fail(database):
+    async with database.transaction() as transaction:
+        await transaction.execute("INSERT INTO things VALUES (2)")
+        await transaction.execute("INSERT INTO things VALUES (1)")
+
+
+async def test_connections_that_the_server_closed_are_replaced_unseen(database):
+    await database.fetch("SELECT 1")
+    closed = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %b"
+    other = await Database.open(database.dsn.rsplit("dbname=", 1)[0] + "dbname=postgres", pool_size_min=1)
+    await other.fetch(closed, database.dsn.rsplit("dbname=", 1)[1])
+    await other.close()
+
+    assert await database.fetch("SELECT 1::bigint") == [(1,)]
+
+
+async def test_a_database_that_does_not_answer_is_unavailable(tmp_path):
+    with pytest.raises(Unavailable):
+        await Database.open(f"host={tmp_path} dbname=nothing", timeout_ms=200)
