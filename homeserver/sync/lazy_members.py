@@ -10,7 +10,7 @@ from homeserver.core.positions import SyncToken
 
 __all__ = ["LazyMembers"]
 
-ROOMS_MAX = 20_000
+MEMBERS_MAX = 500_000
 MEMBERS_PER_ROOM_MAX = 500
 
 
@@ -22,10 +22,11 @@ class LazyMembers:
     """
 
     def __init__(
-        self, *, rooms_max: int = ROOMS_MAX, members_per_room_max: int = MEMBERS_PER_ROOM_MAX
+        self, *, members_per_room_max: int = MEMBERS_PER_ROOM_MAX, members_max: int = MEMBERS_MAX
     ) -> None:
-        self._rooms_max = rooms_max
         self._members_per_room_max = members_per_room_max
+        self._members_max = members_max
+        self._members = 0
         self._told: OrderedDict[tuple[int, str], dict[str, SyncToken]] = OrderedDict()
 
     def untold(
@@ -47,14 +48,13 @@ class LazyMembers:
         if not user_ids:
             return
         key = (session_id, room_id)
-        told = self._told.get(key)
-        if told is None:
-            told = self._told[key] = {}
-            if len(self._told) > self._rooms_max:
-                self._told.popitem(last=False)
-        else:
-            self._told.move_to_end(key)
+        told = self._told.setdefault(key, {})
+        self._told.move_to_end(key)
+        before = len(told)
         for user_id in user_ids:
             told[user_id] = token
         while len(told) > self._members_per_room_max:
             del told[next(iter(told))]
+        self._members += len(told) - before
+        while self._members > self._members_max and len(self._told) > 1:
+            self._members -= len(self._told.popitem(last=False)[1])

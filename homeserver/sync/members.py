@@ -1,5 +1,6 @@
 """Who is in a room: the summary by which clients name it. Read once, then kept current from the bus."""
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from homeserver.sync.ports import SyncReads
 
 __all__ = ["RoomMembers", "Summary"]
 
-ROOMS_MAX = 1_000
+MEMBERS_MAX = 200_000
 HEROES_MAX = 5
 
 
@@ -36,10 +37,12 @@ class Summary:
 class _Room:
     """Every member of a room, in the order of their last member event."""
 
-    __slots__ = ("members", "missed")
+    __slots__ = ("members", "missed", "read", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, read: "asyncio.Future[None]") -> None:
+        self.read = read  # done once the rows are here, or are known not to come
         self.members: dict[str, tuple[str, int]] = {}
+        self.size = 0
         self.missed: list[EventChange] | None = []  # while the rows are being read
 
     def take_in(self, change: EventChange) -> None:
@@ -58,9 +61,10 @@ class _Room:
 class RoomMembers:
     """The members of as many rooms as there is room for, those first that were asked about last."""
 
-    def __init__(self, reads: SyncReads, *, rooms_max: int = ROOMS_MAX) -> None:
+    def __init__(self, reads: SyncReads, *, members_max: int = MEMBERS_MAX) -> None:
         self._reads = reads
-        self._rooms_max = rooms_max
+        self._members_max = members_max
+        self._members = 0  # of the rooms that are remembered, as of when they were read
         self._rooms: OrderedDict[str, _Room] = OrderedDict()
 
     def take_in(self, change: EventChange) -> None:
@@ -77,11 +81,7 @@ class RoomMembers:
 
     async def summary(self, room_id: str, user_id: str) -> Summary:
         """The summary of a room, as it is now, for a user."""
-        room = self._rooms.get(room_id)
-        if room is None or room.missed is not None:
-            room = await self._load(room_id)
-        else:
-            self._rooms.move_to_end(room_id)
+        room = await self._room(room_id)
         present: list[str] = []
         gone: list[str] = []
         joined = invited = 0
@@ -94,19 +94,40 @@ class RoomMembers:
                 (present if membership in {"join", "invite"} else gone).append(member)
         return Summary((present or gone)[:HEROES_MAX], joined, invited)
 
+    async def _room(self, room_id: str) -> _Room:
+        while True:
+            room = self._rooms.get(room_id)
+            if room is None:
+                return await self._load(room_id)
+            if room.read.done():
+                self._rooms.move_to_end(room_id)
+                return room
+            await asyncio.shield(room.read)  # one reads for all, then all look again
+
     async def _load(self, room_id: str) -> _Room:
-        room = self._rooms[room_id] = _Room()
+        room = self._rooms[room_id] = _Room(asyncio.get_running_loop().create_future())
         try:
             rows = await self._reads.members_of(room_id)
         except BaseException:
-            if self._rooms.get(room_id) is room:
-                del self._rooms[room_id]
+            del self._rooms[room_id]
             raise
-        for user_id, membership, position in rows:
-            room.members[user_id] = (membership, position)
-        missed, room.missed = room.missed, None
-        for change in missed or ():
-            room.take_in(change)
-        if len(self._rooms) > self._rooms_max:
-            self._rooms.popitem(last=False)
-        return room
+        else:
+            for user_id, membership, position in rows:
+                room.members[user_id] = (membership, position)
+            missed, room.missed = room.missed, None
+            for change in missed or ():
+                room.take_in(change)
+            room.size = len(room.members)
+            self._members += room.size
+            self._make_way()
+            return room
+        finally:
+            room.read.set_result(None)
+
+    def _make_way(self) -> None:
+        for room_id, room in list(self._rooms.items())[:-1]:
+            if self._members <= self._members_max:
+                return
+            if room.read.done():
+                del self._rooms[room_id]
+                self._members -= room.size

@@ -10,6 +10,7 @@ __all__ = ["RoomCache"]
 
 ROOMS_MAX = 10_000
 EVENTS_PER_ROOM_MAX = 500
+EVENTS_MAX = 50_000
 
 
 class _Recent:
@@ -31,11 +32,18 @@ class RoomCache:
     """
 
     def __init__(
-        self, floor: SyncToken, *, rooms_max: int = ROOMS_MAX, events_per_room_max: int = EVENTS_PER_ROOM_MAX
+        self,
+        floor: SyncToken,
+        *,
+        rooms_max: int = ROOMS_MAX,
+        events_per_room_max: int = EVENTS_PER_ROOM_MAX,
+        events_max: int = EVENTS_MAX,
     ) -> None:
         self._rooms: OrderedDict[str, _Recent] = OrderedDict()
         self._rooms_max = rooms_max
         self._events_per_room_max = events_per_room_max
+        self._events_max = events_max
+        self._events = 0
         self._floor = floor
 
     def append(self, change: EventChange) -> None:
@@ -44,8 +52,6 @@ class RoomCache:
         recent = self._rooms.get(room_id)
         if recent is None:
             recent = self._rooms[room_id] = _Recent(self._floor)
-            if len(self._rooms) > self._rooms_max:
-                self._push_out()
         else:
             self._rooms.move_to_end(room_id)
         shown = TimelineEvent.of_change(change)
@@ -54,8 +60,14 @@ class RoomCache:
         if shown.lacks_replaced:
             _find_replaced(recent.events, shown)
         recent.events.append(shown)
+        self._events += 1
         if len(recent.events) > self._events_per_room_max:
             recent.dropped = recent.events.popleft().position
+            self._events -= 1
+        while len(self._rooms) > 1 and (
+            len(self._rooms) > self._rooms_max or self._events > self._events_max
+        ):
+            self._push_out()
 
     def after(self, room_id: str, since: SyncToken) -> list[TimelineEvent] | None:
         """The events of a room after `since`, oldest first; None if they are not all here."""
@@ -80,6 +92,7 @@ class RoomCache:
 
     def _push_out(self) -> None:
         _, recent = self._rooms.popitem(last=False)
+        self._events -= len(recent.events)
         self._floor = self._floor.advance(recent.events[-1].position)
 
 
