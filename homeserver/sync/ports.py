@@ -36,6 +36,9 @@ class SyncReads(Protocol):
     async def memberships_of(self, user_id: str) -> Sequence[MembershipRow]:
         """Every room of a user."""
 
+    async def last_positions(self, room_ids: Collection[str]) -> dict[str, int]:
+        """The position of the last event of each room."""
+
     async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
         """(user ID, membership, position) of everybody who ever was in a room, by position."""
 

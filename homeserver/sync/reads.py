@@ -51,6 +51,10 @@ class StoredReads:
             for row in await self._memberships.of_user(nid)
         ]
 
+    async def last_positions(self, room_ids: Collection[str]) -> dict[str, int]:
+        """The position of the last event of each room."""
+        return await self._rooms.last_positions_by_id(room_ids)
+
     async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
         """(user ID, membership, position) of everybody who ever was in a room, by position."""
         rows = await self._memberships.of_room(await self._room_nid(room_id))

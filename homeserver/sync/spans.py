@@ -71,7 +71,7 @@ def settled_spans(window: Window) -> list[Span] | None:
 async def spans_of(window: Window, reads: SyncReads) -> list[Span]:
     """Every room of which the window may have something to tell."""
     found = []
-    for room in _candidates(window):
+    for room in await _candidates(window, reads):
         if not room_passes(window.request.filter.room, room.room_id):
             continue
         if room.membership == "join" and _settled(window, room):
@@ -88,15 +88,21 @@ def _settled(window: Window, room: RoomOfUser) -> bool:
     return window.since is not None and window.since.covers(room.position)
 
 
-def _candidates(window: Window) -> Iterable[RoomOfUser]:
+async def _candidates(window: Window, reads: SyncReads) -> Iterable[RoomOfUser]:
     rooms = window.user.rooms
     since = window.since
     if since is None or window.request.full_state:
         return list(rooms.values())
     recent = window.user.recent_after(since)
     if recent is None:
-        every = rooms.values()
-        return [room for room in every if room.membership == "join" or not since.covers(room.position)]
+        # Back after a while, or after a restart: one look at which rooms have had news at all.
+        every = list(rooms.values())
+        last = await reads.last_positions([room.room_id for room in every if room.membership == "join"])
+        return [
+            room
+            for room in every
+            if not since.covers(room.position) or not since.covers(last.get(room.room_id, 0))
+        ]
     changed = dict.fromkeys(room_id for _, room_id in recent)
     return [rooms[room_id] for room_id in changed if room_id in rooms]
 

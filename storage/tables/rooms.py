@@ -139,6 +139,15 @@ class Rooms:
         )
         return dict(rows)
 
+    async def last_positions_by_id(self, room_ids: Iterable[str]) -> dict[str, int]:
+        """Read the same of rooms known by their IDs."""
+        rows = await self._database.fetch(
+            "SELECT room_id, last_position FROM rooms JOIN room_tips USING (room_nid)"
+            " WHERE room_id = ANY(%b::text[])",
+            list(room_ids),
+        )
+        return dict(rows)
+
     async def public(self, limit: int, after_room_nid: int = 0) -> list[RoomRow]:
         """Read the rooms that the directory lists, in the order of their numbers."""
         rows = await self._database.fetch(

@@ -4,7 +4,7 @@ from homeserver.sync.reads import StoredReads
 from storage.interning import Interning
 from storage.tables.events import add_event, add_redaction
 from storage.tables.memberships import MEMBERSHIP_UPSERT
-from storage.tables.rooms import ROOM_INSERT, Rooms
+from storage.tables.rooms import ROOM_INSERT, Rooms, add_room_tip
 from storage.tables.state import add_state
 from storage.write import Write
 from tests.sync.sync_world import RULES, World
@@ -52,6 +52,9 @@ class StoredWorld(World):
             write.add(ROOM_INSERT, room_nid, change.room_id, RULES.version, sender_nid, 0, IS_PUBLIC)
         type_nid = await self.interning.nid("type", event.type)
         key_nid = None if event.state_key is None else await self.interning.nid("state_key", event.state_key)
+        add_room_tip(
+            write, room_nid, extremities=[event.event_id], depth=event.depth, last_position=change.position
+        )
         add_event(
             write, event, position=change.position, room_nid=room_nid, type_nid=type_nid,
             sender_nid=sender_nid, state_key_nid=key_nid,

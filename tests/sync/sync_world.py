@@ -158,6 +158,14 @@ class World:
                 rows.append(MembershipRow(room_id, change.event.content["membership"], change.position))
         return rows
 
+    async def last_positions(self, room_ids):
+        self.reads += 1
+        return {
+            room_id: timeline[-1].position
+            for room_id, timeline in self.committed.items()
+            if room_id in room_ids
+        }
+
     async def members_of(self, room_id):
         self.reads += 1
         state = self._state_of(self.committed[room_id])
