@@ -2,6 +2,7 @@
 
 import pytest
 
+from homeserver.core.auth.check import authorize
 from tests.factory.room_timeline import RoomTimelineFactory
 
 
@@ -36,3 +37,9 @@ def room_with_levels():
         return room
 
     return make
+
+
+@pytest.fixture(scope="session")
+def authorize_in():
+    """Return a function that gives a room's verdict on an event."""
+    return lambda room, event: authorize(event, room.state)
