@@ -147,7 +147,7 @@ def test_nobody_gives_more_power_than_the_own_one(data):
         return
     after = PowerLevels.of(event, room.create, room.rules)
     own = before.user_level(BOB)
-    # The rules know entries, not their effect: who loses an entry has what everybody has, even if that is more.
+    # The rules know entries, not their effect: who loses one has what everybody has, even if that is more.
     everybodys = max(before.user_level("@nobody:example.org"), 0)
 
     for user_id in USERS:
