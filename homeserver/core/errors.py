@@ -8,7 +8,7 @@ A class says *what* went wrong; `homeserver.http.errors` alone says with which H
 from typing import Any
 
 __all__ = [
-    "AliasInUse", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom", "Conflict",
+    "AliasInUse", "BadAlias", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom", "Conflict",
     "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden", "IncompatibleRoomVersion",
     "InvalidParam", "InvalidRoomState", "InvalidUsername", "KeyTooLarge", "LimitExceeded", "MatrixError",
     "MethodNotAllowed", "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge",
@@ -30,6 +30,12 @@ class MatrixError(Exception):
     def body(self) -> dict[str, Any]:
         """The JSON object that the client is told."""
         return {"errcode": self.errcode, "error": self.error, **self.fields}
+
+
+class BadAlias(MatrixError):
+    """An alias does not stand for the room that wants to name it."""
+
+    errcode = "M_BAD_ALIAS"
 
 
 class BadJson(MatrixError):

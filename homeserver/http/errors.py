@@ -15,6 +15,7 @@ __all__ = ["STATUS", "error_response", "status_of"]
 
 STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.AliasInUse: 409,
+    errors.BadAlias: 400,
     errors.BadJson: 400,
     errors.BadPagination: 400,
     errors.BadState: 400,

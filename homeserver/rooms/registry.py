@@ -1,0 +1,236 @@
+"""The active rooms: finds a room's actor, loads it, evicts it, and carries out what is sent to it."""
+
+import asyncio
+from collections.abc import Callable
+
+from homeserver.core.errors import Forbidden, NotFound
+from homeserver.core.event.pdu import Event
+from homeserver.core.identifiers import parse_room_id
+from homeserver.core.room_versions import rules_for
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.commands import Draft, Origin
+from homeserver.rooms.compose import Composer, Numbers, add_rows, intern, known_numbers
+from homeserver.rooms.outcomes import Sent
+from homeserver.rooms.sent_before import SentBefore
+from storage.interning import Interning
+from storage.journal import Journal, WriteRefused
+from storage.tables.events import add_redaction
+from storage.tables.rooms import Rooms, add_room_tip
+from storage.tables.state import State
+from storage.tables.transactions import TRANSACTION_INSERT
+from storage.write import Write
+
+__all__ = ["ACTORS_MAX", "Decide", "RoomRegistry"]
+
+ACTORS_MAX = 10_000
+_UNIQUE_VIOLATION = "23505"
+
+Decide = Callable[[RoomActor], Draft | None]
+"""Looks at the room and says what to send; None if nothing is to be done. May refuse by raising."""
+
+
+class RoomRegistry:
+    """Holds the actors of the rooms that are in use.
+
+    Args:
+        composer: makes events.
+        journal: takes writes.
+        interning: numbers strings.
+        rooms: reads rooms.
+        state: reads state.
+        sent_before: knows repeated transactions.
+        actors_max: more than that are kept only while they have writes in flight.
+    """
+
+    def __init__(
+        self, *, composer: Composer, journal: Journal, interning: Interning, rooms: Rooms, state: State,
+        sent_before: SentBefore, actors_max: int = ACTORS_MAX,
+    ) -> None:  # fmt: skip
+        self.composer = composer
+        self.journal = journal
+        self.interning = interning
+        self.rooms = rooms
+        self._state = state
+        self._sent_before = sent_before
+        self._actors_max = actors_max
+        self._actors: dict[str, RoomActor] = {}  # the one used longest ago comes first
+        self._loading: dict[str, asyncio.Future[RoomActor]] = {}
+
+    async def actor(self, room_id: str) -> RoomActor:
+        """Find a room's actor, loading it if need be. It is the room's until the next await, no longer.
+
+        Raises:
+            NotFound: there is no such room here.
+        """
+        actor = self._actors.pop(room_id, None)
+        if actor is not None:
+            self._actors[room_id] = actor
+            return actor
+        loading = self._loading.get(room_id)
+        if loading is None:
+            # A task, since those who wait for it must not lose it when the first of them goes away.
+            loading = self._loading[room_id] = asyncio.ensure_future(self._load(room_id))
+            loading.add_done_callback(lambda done: self._loaded(room_id, done))
+        return await asyncio.shield(loading)
+
+    def _loaded(self, room_id: str, done: "asyncio.Future[RoomActor]") -> None:
+        del self._loading[room_id]
+        if not done.cancelled():
+            done.exception()  # whoever waits hears of it; nobody may be left
+
+    async def _load(self, room_id: str) -> RoomActor:
+        try:
+            parse_room_id(room_id)
+        except ValueError as error:
+            raise NotFound(str(error)) from None
+        row = await self.rooms.find(room_id)
+        tip = None if row is None else await self.rooms.tip(row.room_nid)
+        if row is None or tip is None:
+            raise NotFound("There is no such room on this server.")
+        rules = rules_for(row.version)
+        assert rules is not None, f"room version {row.version} was known when the room was stored"
+        state = await self._state.current(row.room_nid)
+        actor = RoomActor(
+            room_id, row.room_nid, rules, state=[stored.event for stored in state],
+            extremities=tip.extremities, depth=tip.depth, last_position=tip.last_position,
+        )  # fmt: skip
+        self.journal.raise_floor(tip.last_position)
+        self.keep(actor)
+        return actor
+
+    def keep(self, actor: RoomActor) -> None:
+        """Add an actor, and evict those used longest ago beyond the bound."""
+        self._actors[actor.room_id] = actor
+        excess = len(self._actors) - self._actors_max
+        if excess > 0:
+            # Storage does not have the writes in flight yet, so these cannot be loaded again.
+            idle = [key for key, one in self._actors.items() if not one.writes_in_flight]
+            for room_id in idle[:excess]:
+                del self._actors[room_id]
+
+    async def submit(
+        self, room_id: str, draft: Draft, *, origin: Origin | None = None, decide: Decide | None = None,
+        target: Event | None = None,
+    ) -> Sent:  # fmt: skip
+        """Send an event to a room. The result may be awaited until the event is durable.
+
+        Args:
+            room_id: the room.
+            draft: what to send.
+            origin: for idempotence.
+            decide: has the last word on the draft, by the state that it is sent on; type, sender and state
+                key stay as they are in `draft`.
+            target: the event that this one redacts, if it is to be redacted.
+
+        Raises:
+            Forbidden: the room does not allow it, or there is no such room.
+        """
+        session_id = 0 if origin is None else origin.requester.session_id
+        while True:
+            if origin is not None and not self._sent_before.is_known(session_id):
+                await self._sent_before.learn(session_id)
+                continue
+            numbers = known_numbers(self.interning, draft)
+            if numbers is None:
+                # A room that does not exist must not make new numbers.
+                await self._existing_actor(room_id)
+                (numbers,) = await intern(self.interning, [draft])
+            actor = self._actors.get(room_id)
+            if actor is None:
+                await self._existing_actor(room_id)
+                continue
+            break
+        return self._carry_out(actor, draft, numbers, origin=origin, decide=decide, target=target)
+
+    async def _existing_actor(self, room_id: str) -> RoomActor:
+        try:
+            return await self.actor(room_id)
+        except NotFound:
+            # Whether a room exists is nobody's business who is not in it.
+            raise Forbidden("You are not in this room, or it does not exist.") from None
+
+    def _carry_out(
+        self, actor: RoomActor, draft: Draft, numbers: Numbers, *, origin: Origin | None,
+        decide: Decide | None, target: Event | None,
+    ) -> Sent:  # fmt: skip
+        key = ""
+        if origin is not None:
+            key = origin.key(actor.room_id, draft.type)
+            sent = self._sent_before.find(origin, key)
+            if sent is not None:
+                return sent
+        if decide is not None:
+            decided = decide(actor)
+            if decided is None:
+                there = actor.state.get((draft.type, draft.state_key or ""))
+                return Sent("" if there is None else there.event_id, actor.last_commit)
+            draft = decided
+        event = self.composer.compose(actor, draft)
+        position = self.journal.next_position()
+        write = Write()
+        change = add_rows(
+            write, actor, event, numbers, position, server_name=self.composer.server_name
+        )
+        add_room_tip(
+            write, actor.room_nid, extremities=(event.event_id,), depth=event.depth, last_position=position
+        )
+        if target is not None:
+            change.redacted = target.redacted_by(event)
+            add_redaction(write, change.redacted, event.event_id)
+        if origin is not None:
+            change.transaction_id = origin.transaction_id
+            change.session_id = origin.requester.session_id
+            change.device_id = origin.requester.device_id
+            write.add(TRANSACTION_INSERT, change.session_id, key, event.event_id, position)
+        sent = Sent(event.event_id, self.append(actor, write))
+        actor.advance(event, position)
+        if change.redacted is not None:
+            _replace(actor, change.redacted)
+        if origin is not None:
+            self._sent_before.note(origin, key, sent)
+        return sent
+
+    def append(self, actor: RoomActor, write: Write) -> "asyncio.Future[None]":
+        """Hand a write of a room to the journal; if it is not committed the actor is dropped."""
+        committed = self.journal.append(write)
+        actor.writes_in_flight += 1
+        actor.last_commit = committed
+
+        def settle(done: "asyncio.Future[None]") -> None:
+            actor.writes_in_flight -= 1
+            if actor.last_commit is done:
+                actor.last_commit = None
+            failed = done.cancelled() or done.exception() is not None
+            if failed and self._actors.get(actor.room_id) is actor:
+                del self._actors[actor.room_id]  # what it holds is not so; load it again
+
+        committed.add_done_callback(settle)
+        return committed
+
+    async def send(
+        self, room_id: str, draft: Draft, *, origin: Origin | None = None, decide: Decide | None = None,
+        target: Event | None = None,
+    ) -> str:  # fmt: skip
+        """Send an event to a room and wait until it is durable; returns its ID.
+
+        Raises:
+            Forbidden: the room does not allow it, or there is no such room.
+            Unavailable: it was not stored; the same command may be given again.
+        """
+        sent = await self.submit(room_id, draft, origin=origin, decide=decide, target=target)
+        try:
+            return await sent.durable()
+        except WriteRefused as error:
+            if origin is not None and error.sqlstate == _UNIQUE_VIOLATION:
+                # Sent so long ago that it was not at hand; storage knew.
+                stored = await self._sent_before.find_stored(origin, origin.key(room_id, draft.type))
+                if stored is not None:
+                    return stored
+            raise
+
+
+def _replace(actor: RoomActor, redacted: Event) -> None:
+    key = (redacted.type, redacted.state_key or "")
+    there = actor.state.get(key)
+    if redacted.state_key is not None and there is not None and there.event_id == redacted.event_id:
+        actor.state[key] = redacted
