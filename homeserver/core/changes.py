@@ -30,6 +30,7 @@ class EventChange(Change):
         room_id: the room, as the clients name it.
         event: the event itself.
         replaces: ID of the state event with the same type and state key that this one replaced, if any.
+        replaced: that event itself, where the writer has it at hand; spares every reader a look.
         previous_membership: for ``m.room.member``: the membership before this event, if any.
         transaction_id: the client's transaction ID, shown only to the session that sent it.
         session_id: that session (`Requester.session_id`).
@@ -40,6 +41,7 @@ class EventChange(Change):
     room_id: str
     event: Event
     replaces: str | None = None
+    replaced: Event | None = None
     previous_membership: str | None = None
     transaction_id: str | None = None
     session_id: int | None = None

@@ -13,6 +13,7 @@ __all__ = ["RoomMembers", "Summary"]
 
 MEMBERS_MAX = 200_000
 HEROES_MAX = 5
+PRESENT = frozenset({"invite", "join"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,15 @@ class Summary:
 
 
 class _Room:
-    """Every member of a room, in the order of their last member event."""
+    """Every member of a room, in the order of their last change of membership."""
 
-    __slots__ = ("members", "missed", "read", "size")
+    __slots__ = ("_digest", "members", "missed", "read", "size")
 
     def __init__(self, read: "asyncio.Future[None]") -> None:
         self.read = read  # done once the rows are here, or are known not to come
         self.members: dict[str, tuple[str, int]] = {}
         self.size = 0
+        self._digest: tuple[list[str], int, int] | None = None
         self.missed: list[EventChange] | None = []  # while the rows are being read
 
     def take_in(self, change: EventChange) -> None:
@@ -56,6 +58,22 @@ class _Room:
         if before is not None and before[0] != membership:
             del self.members[user_id]  # to the end of the order, but not for a new display name
         self.members[user_id] = (membership, change.position)
+        self._digest = None
+
+    def digest(self) -> tuple[list[str], int, int]:
+        """The first members, one more than heroes are told, and the counts; worked out once a change."""
+        if self._digest is None:
+            present: list[str] = []
+            gone: list[str] = []
+            joined = invited = 0
+            for member, (membership, _) in self.members.items():
+                joined += membership == "join"
+                invited += membership == "invite"
+                (present if membership in PRESENT else gone).append(member)
+            # Where one is alone in the room, those who went are its heroes.
+            heroes = present if len(present) > 1 else present + gone
+            self._digest = heroes[: HEROES_MAX + 1], joined, invited
+        return self._digest
 
 
 class RoomMembers:
@@ -82,17 +100,8 @@ class RoomMembers:
     async def summary(self, room_id: str, user_id: str) -> Summary:
         """The summary of a room, as it is now, for a user."""
         room = await self._room(room_id)
-        present: list[str] = []
-        gone: list[str] = []
-        joined = invited = 0
-        for member, (membership, _) in room.members.items():
-            if membership == "join":
-                joined += 1
-            elif membership == "invite":
-                invited += 1
-            if member != user_id:
-                (present if membership in {"join", "invite"} else gone).append(member)
-        return Summary((present or gone)[:HEROES_MAX], joined, invited)
+        first, joined, invited = room.digest()
+        return Summary([member for member in first if member != user_id][:HEROES_MAX], joined, invited)
 
     async def _room(self, room_id: str) -> _Room:
         while True:

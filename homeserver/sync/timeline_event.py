@@ -49,13 +49,15 @@ class TimelineEvent:
     @classmethod
     def of_change(cls, change: EventChange) -> "TimelineEvent":
         """The event of a change that was just committed."""
-        return cls(
+        shown = cls(
             change.position,
             change.event,
             replaces=change.replaces,
             session_id=change.session_id,
             transaction_id=change.transaction_id,
         )
+        shown._replaced = change.replaced
+        return shown
 
     @property
     def lacks_replaced(self) -> bool:
