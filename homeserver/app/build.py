@@ -1,8 +1,4 @@
-"""Puts the server together, layer by layer; each step leaves on the stack how it is undone.
-
-What is built later stands on what was built before, so the stack closes in the right order: first the edges,
-then the services, then the journal (which flushes), last PostgreSQL.
-"""
+"""Puts the services together and what carries requests to them; what is to be undone goes on the stack."""
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
@@ -21,8 +17,9 @@ from homeserver.accounts.registration import Registration
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
-from homeserver.cluster.bus import LocalBus
+from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.core.errors import InvalidParam
 from homeserver.http.authenticate import Authenticator
@@ -30,45 +27,11 @@ from homeserver.http.dispatch import Dispatcher
 from homeserver.http.endpoint import Endpoint, RateLimit
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
-from homeserver.runtime.clock import Clock
-from homeserver.runtime.observation import Observer
-from homeserver.runtime.randomness import Randomness
 from homeserver.runtime.tasks import Tasks
 from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Sync
-from homeserver.sync.notifier import Notifier
-from homeserver.sync.reads import StoredReads
-from storage.embedded import EmbeddedPostgres
-from storage.interning import Interning
-from storage.journal import Journal
-from storage.migrate import migrate
-from storage.partitions import Partitions
-from storage.pool import Database
-from storage.writers import Writers
 
-__all__ = ["Runtime", "Services", "Storage", "build_dispatcher", "build_services", "build_storage",
-           "build_websockets"]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What everything takes as a collaborator."""
-
-    clock: Clock
-    randomness: Randomness
-    observer: Observer
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """PostgreSQL, and the way into it."""
-
-    database: Database
-    interning: Interning
-    bus: LocalBus
-    journal: Journal
-    reads: StoredReads
-    notifier: Notifier
+__all__ = ["Services", "build_dispatcher", "build_services", "build_websockets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +47,8 @@ class Services:
     profiles: Profiles
     registration: Registration
     registration_secret: str
+    rooms: RoomServices
     sync: Sync
-
-
-async def build_storage(configuration: Configuration, runtime: Runtime, stack: AsyncExitStack) -> Storage:
-    """Start PostgreSQL unless one is configured, bring its schema up to date, and open the journal."""
-    observer, clock = runtime.observer, runtime.clock
-    dsn = configuration.database.dsn
-    if not dsn:
-        postgres = EmbeddedPostgres(
-            Path(configuration.data_directory), configuration.database.bin_dir or None
-        )
-        stack.push_async_callback(postgres.stop)
-        dsn = await postgres.start()
-    database = await Database.open(dsn, pool_size_max=configuration.database.pool_size_max)
-    stack.push_async_callback(database.close)
-    await migrate(database, observer=observer)
-    tasks = Tasks(observer)
-    stack.push_async_callback(tasks.close)
-    partitions = Partitions(database, clock, observer)
-    await partitions.make_ahead()
-    tasks.start(partitions.run(), "partitions")
-    interning, bus = Interning(database), LocalBus()
-    reads = StoredReads(database, interning)
-    # This server is one process: whoever holds the lease is a predecessor that crashed.
-    lease = await Writers(database, clock).acquire(takes_over=True)
-    # Once the lease fences late flushes of a predecessor, before anything is written: so it misses nothing.
-    notifier = await Notifier.start(bus, reads)
-    stack.callback(notifier.stop)
-    journal = Journal(database, lease, clock, bus.publish, observer)
-    stack.push_async_callback(journal.close)
-    await journal.start()
-    return Storage(database, interning, bus, journal, reads, notifier)
 
 
 async def build_services(
@@ -139,7 +72,11 @@ async def build_services(
         with suppress(InvalidParam):  # it is there since an earlier start
             await registration.create_token(token)
     profiles = Profiles(database=database, server_name=server_name)
-    rooms = _rooms()
+    tasks = Tasks(runtime.observer)
+    stack.push_async_callback(tasks.close)
+    rooms = build_rooms(
+        configuration, runtime, storage, data_directory=data_directory, profiles=profiles, tasks=tasks
+    )
     return Services(
         access_tokens=access_tokens,
         devices=Devices(database=database, access_tokens=access_tokens),
@@ -153,17 +90,9 @@ async def build_services(
         profiles=profiles,
         registration=registration,
         registration_secret=configuration.registration.shared_secret or data_directory.registration_secret(),
+        rooms=rooms,
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
     )  # fmt: skip
-
-
-class _NoRooms:
-    async def profile_changed(self, user_id: str) -> None:
-        """PLACEHOLDER until rooms land."""
-
-
-def _rooms() -> _NoRooms:
-    return _NoRooms()
 
 
 def _passwords(configuration: Configuration) -> Passwords:

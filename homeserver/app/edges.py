@@ -14,7 +14,8 @@ from clients.endpoints.registration import RegistrationEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
-from homeserver.app.build import Runtime, Services
+from homeserver.app.build import Services
+from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
 from homeserver.http.endpoint import Endpoint, endpoints_of

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from homeserver.app.build import Runtime
 from homeserver.app.listeners import ListenError
 from homeserver.app.server import Server, base_url_of
+from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
 from homeserver.core.errors import MatrixError

@@ -5,19 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.websocket.protocol import PATH as WEBSOCKET_PATH
-from homeserver.app.build import (
-    Runtime,
-    Services,
-    build_dispatcher,
-    build_services,
-    build_storage,
-    build_websockets,
-)
+from homeserver.app.build import Services, build_dispatcher, build_services, build_websockets
 from homeserver.app.edges import build_edges
 from homeserver.app.health import HealthEndpoints
 from homeserver.app.landing import LandingEndpoints, landing_page
 from homeserver.app.listeners import Listeners, endpoints_for, url_of
 from homeserver.app.metrics_endpoint import MetricsEndpoints
+from homeserver.app.storage import Runtime, build_storage
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration, Listener
 from homeserver.http.adapter import make_site, websocket_upgrade

@@ -1,0 +1,79 @@
+"""Starts PostgreSQL and opens the way into it; each step leaves on the stack how it is undone.
+
+What is built later stands on what was built before, so the stack closes in the right order: first the edges,
+then the services, then the journal (which flushes), last PostgreSQL.
+"""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from homeserver.cluster.bus import LocalBus
+from homeserver.config.model import Configuration
+from homeserver.runtime.clock import Clock
+from homeserver.runtime.observation import Observer
+from homeserver.runtime.randomness import Randomness
+from homeserver.runtime.tasks import Tasks
+from homeserver.sync.notifier import Notifier
+from homeserver.sync.reads import StoredReads
+from storage.embedded import EmbeddedPostgres
+from storage.interning import Interning
+from storage.journal import Journal
+from storage.migrate import migrate
+from storage.partitions import Partitions
+from storage.pool import Database
+from storage.writers import Writers
+
+__all__ = ["Runtime", "Storage", "build_storage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What everything takes as a collaborator."""
+
+    clock: Clock
+    randomness: Randomness
+    observer: Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """PostgreSQL, and the way into it."""
+
+    database: Database
+    interning: Interning
+    bus: LocalBus
+    journal: Journal
+    reads: StoredReads
+    notifier: Notifier
+
+
+async def build_storage(configuration: Configuration, runtime: Runtime, stack: AsyncExitStack) -> Storage:
+    """Start PostgreSQL unless one is configured, bring its schema up to date, and open the journal."""
+    observer, clock = runtime.observer, runtime.clock
+    dsn = configuration.database.dsn
+    if not dsn:
+        postgres = EmbeddedPostgres(
+            Path(configuration.data_directory), configuration.database.bin_dir or None
+        )
+        stack.push_async_callback(postgres.stop)
+        dsn = await postgres.start()
+    database = await Database.open(dsn, pool_size_max=configuration.database.pool_size_max)
+    stack.push_async_callback(database.close)
+    await migrate(database, observer=observer)
+    tasks = Tasks(observer)
+    stack.push_async_callback(tasks.close)
+    partitions = Partitions(database, clock, observer)
+    await partitions.make_ahead()
+    tasks.start(partitions.run(), "partitions")
+    interning, bus = Interning(database), LocalBus()
+    reads = StoredReads(database, interning)
+    # This server is one process: whoever holds the lease is a predecessor that crashed.
+    lease = await Writers(database, clock).acquire(takes_over=True)
+    # Once the lease fences late flushes of a predecessor, before anything is written: so it misses nothing.
+    notifier = await Notifier.start(bus, reads)
+    stack.callback(notifier.stop)
+    journal = Journal(database, lease, clock, bus.publish, observer)
+    stack.push_async_callback(journal.close)
+    await journal.start()
+    return Storage(database, interning, bus, journal, reads, notifier)
