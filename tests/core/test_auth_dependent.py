@@ -2,7 +2,7 @@
 
 import pytest
 
-from homeserver.core.auth.redaction import takes_effect
+from homeserver.core.auth.redaction import may_redact, takes_effect
 from homeserver.core.content.power_levels import PowerLevels
 from homeserver.core.room_versions import ROOM_VERSIONS
 
@@ -177,3 +177,19 @@ def test_a_redaction_takes_effect_on_the_event_that_it_names_only(new_room, vers
     assert not takes_effect(redaction, another, levels)
     if version == "12":  # before, both rooms have the same ID here
         assert not takes_effect(elsewhere, event, levels)
+
+
+@pytest.mark.parametrize("version", ALL)
+@pytest.mark.parametrize(
+    ("sender", "target", "allowed"),
+    [(DAVE, DAVE, True), (DAVE, CAROL, False), (BOB, CAROL, True), (BOB, REMOTE, True), (ALICE, BOB, True)],
+)
+def test_a_user_of_ours_redacts_by_level_or_what_is_the_own(
+    room_with_levels, version, sender, target, allowed
+):
+    room = room_with_levels(version)
+    room.join(REMOTE)
+    event = room.send(target, "m.room.message", {})
+    levels = PowerLevels.of(room.state["m.room.power_levels", ""], room.create, room.rules)
+
+    assert may_redact(sender, event, levels) is allowed

@@ -1,4 +1,4 @@
-"""Whether a redaction that is allowed takes effect.
+"""Whether a redaction that event authorization allows takes effect.
 
 Spec: https://spec.matrix.org/v1.19/rooms/v12/#handling-redactions
 """
@@ -7,7 +7,7 @@ from homeserver.core.content.power_levels import PowerLevels
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import server_name_of
 
-__all__ = ["takes_effect"]
+__all__ = ["may_redact", "takes_effect"]
 
 
 def takes_effect(redaction: Event, target: Event, levels: PowerLevels) -> bool:
@@ -25,3 +25,18 @@ def takes_effect(redaction: Event, target: Event, levels: PowerLevels) -> bool:
     return levels.user_level(redaction.sender) >= levels.redact or (
         server_name_of(redaction.sender) == server_name_of(target.sender)
     )
+
+
+def may_redact(user_id: str, target: Event, levels: PowerLevels) -> bool:
+    """Say whether a user of ours may redact an event.
+
+    Stricter than `takes_effect`, which trusts a server with all that its users sent: it is we who see to it
+    that they redact only what is their own.
+    Spec: https://spec.matrix.org/v1.19/client-server-api/#mroomredaction
+
+    Args:
+        user_id: who asks.
+        target: the event that is to be redacted.
+        levels: the power levels in the current room state.
+    """
+    return user_id == target.sender or levels.user_level(user_id) >= levels.redact
