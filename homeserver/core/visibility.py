@@ -66,6 +66,10 @@ class VisibleHistory:
             for membership in memberships
         )
 
+    def membership_at(self, position: int) -> str:
+        """Tell the user's membership in the state after the event at that position."""
+        return _around(self._membership_positions, self._memberships, position)[-1]
+
 
 def _around(positions: Sequence[int], values: Sequence[str], position: int) -> tuple[str, ...]:
     """List what held before a position and, if the change is at the position itself, what held after it."""

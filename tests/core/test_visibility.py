@@ -83,6 +83,14 @@ def test_users_always_see_themselves_join_and_leave():
     assert seen([(0, "joined")], [(3, "join"), (4, "leave"), (6, "join"), (7, "ban")]) == [3, 4, 6, 7]
 
 
+def test_the_membership_at_an_event_is_the_one_after_it():
+    history = VisibleHistory([], [(3, "invite"), (5, "join"), (8, "ban")])
+
+    assert [history.membership_at(position) for position in range(2, 10)] == [
+        "leave", "invite", "invite", "join", "join", "join", "ban", "ban",
+    ]  # fmt: skip
+
+
 def test_positions_may_be_negative():
     assert seen([(-9, "joined")], [(-5, "join"), (-3, "leave")], range(-10, 0)) == [-10, -9, -5, -4, -3]
 
