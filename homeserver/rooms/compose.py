@@ -23,6 +23,7 @@ from storage.write import Write
 __all__ = ["Composer", "Numbers", "add_rows", "intern", "known_numbers"]
 
 MEMBER = "m.room.member"
+_NOT_FORGOTTEN = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def add_rows(
             is_local = server_name_of(state_key) == server_name
             write.add(
                 MEMBERSHIP_UPSERT, room.room_nid, numbers.member_nid, membership_of(event), event.event_id,
-                position, False, is_local,
+                position, _NOT_FORGOTTEN, is_local,
             )  # fmt: skip
     write.changes.append(change)
     return change

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
-from homeserver.core.errors import Forbidden, NotFound
+from homeserver.core.errors import Forbidden, NotFound, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import parse_room_id
 from homeserver.core.room_versions import rules_for
@@ -206,6 +207,12 @@ class RoomRegistry:
 
         committed.add_done_callback(settle)
         return committed
+
+    async def settled(self, actor: RoomActor) -> None:
+        """Wait until what was handed to the journal for a room so far is committed, or has failed."""
+        if actor.last_commit is not None:
+            with suppress(Unavailable):
+                await asyncio.shield(actor.last_commit)
 
     async def send(
         self, room_id: str, draft: Draft, *, origin: Origin | None = None, decide: Decide | None = None,

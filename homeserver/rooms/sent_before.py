@@ -34,7 +34,7 @@ class SentBefore:
 
     async def learn(self, session_id: int) -> None:
         """Read the session's last transactions."""
-        rows = await self._transactions.recent(session_id, TRANSACTIONS_PER_SESSION_MAX)
+        rows = await self._transactions.latest(session_id, TRANSACTIONS_PER_SESSION_MAX)
         if session_id not in self._sessions:
             self._sessions.put(session_id, {key: Sent(event_id, None) for key, event_id in rows})
 

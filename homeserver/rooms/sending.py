@@ -1,0 +1,169 @@
+"""Sending: message events, state events and redactions of clients, and reading state back.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room
+"""
+
+from typing import Any
+
+from homeserver.core.auth.redaction import may_redact
+from homeserver.core.errors import BadAlias, Forbidden, InvalidParam, NotFound
+from homeserver.core.event.pdu import Event
+from homeserver.core.identifiers import parse_room_alias, parse_user_id
+from homeserver.core.requester import Requester
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.commands import Draft, Origin
+from homeserver.rooms.registry import RoomRegistry
+from storage.tables.aliases import Aliases
+from storage.tables.events import Events
+
+__all__ = ["REDACTION", "Sending"]
+
+REDACTION = "m.room.redaction"
+_CANONICAL_ALIAS = "m.room.canonical_alias"
+_NOT_REDACTABLE = frozenset(("m.room.create", "m.room.server_acl"))
+
+
+class Sending:
+    """Puts clients' events into rooms.
+
+    Args:
+        registry: the rooms.
+        events: finds what is to be redacted.
+        aliases: finds what aliases stand for.
+        server_name: ours.
+    """
+
+    def __init__(
+        self, *, registry: RoomRegistry, events: Events, aliases: Aliases, server_name: str
+    ) -> None:
+        self._registry = registry
+        self._events = events
+        self._aliases = aliases
+        self._server_name = server_name
+
+    async def send(
+        self, requester: Requester, room_id: str, event_type: str, content: dict[str, Any], transaction_id: str
+    ) -> str:
+        """Send a message event, once for each transaction ID; returns the event's ID.
+
+        Raises:
+            BadJson: the content has no canonical JSON.
+            Forbidden: the user may not send this there.
+            NotFound: what is to be redacted does not exist.
+            TooLarge: the event is over a size limit.
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        if event_type == REDACTION and isinstance(content.get("redacts"), str):
+            target_id: str = content["redacts"]
+            return await self.redact(requester, room_id, target_id, content, transaction_id)
+        draft = Draft(event_type, requester.user_id, content)
+        return await self._registry.send(room_id, draft, origin=Origin(requester, transaction_id))
+
+    async def redact(
+        self, requester: Requester, room_id: str, event_id: str, content: dict[str, Any], transaction_id: str
+    ) -> str:
+        """Redact an event, once for each transaction ID; returns the redaction's ID.
+
+        Raises:
+            BadJson: the content has no canonical JSON.
+            Forbidden: the user may not redact this.
+            NotFound: there is no such event in the room.
+            TooLarge: the redaction is over a size limit.
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        target = await self._target(requester, room_id, event_id)
+        draft = Draft(REDACTION, requester.user_id, content, redacts=event_id)
+
+        def decide(room: RoomActor) -> Draft:
+            _check_redaction(room, requester.user_id, target)
+            return draft
+
+        origin = Origin(requester, transaction_id)
+        # What is redacted already stays as the first redaction left it.
+        fresh = target if target.redacted_because is None else None
+        return await self._registry.send(room_id, draft, origin=origin, decide=decide, target=fresh)
+
+    async def set_state(
+        self, requester: Requester, room_id: str, event_type: str, state_key: str, content: dict[str, Any]
+    ) -> str:
+        """Set a state event; returns its ID, which is the present one's if that says the same.
+
+        Raises:
+            BadAlias: a canonical alias does not stand for the room.
+            BadJson: the content has no canonical JSON.
+            Forbidden: the user may not set this there.
+            InvalidParam: a canonical alias is no alias, or a member no user.
+            TooLarge: the event is over a size limit.
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        if event_type == "m.room.create":
+            raise Forbidden("A room is created once.")
+        if event_type == "m.room.member":
+            self._check_member(state_key)
+        if event_type == _CANONICAL_ALIAS:
+            await self._check_aliases(room_id, content)
+        draft = Draft(event_type, requester.user_id, content, state_key)
+
+        def decide(room: RoomActor) -> Draft | None:
+            present = room.state.get((event_type, state_key))
+            same = present is not None and present.sender == draft.sender and present.content == content
+            # Saying the same again is no change, but only for those who might have made one.
+            return None if same and room.membership(draft.sender) == "join" else draft
+
+        return await self._registry.send(room_id, draft, decide=decide)
+
+    async def _target(self, requester: Requester, room_id: str, event_id: str) -> Event:
+        try:
+            room = await self._registry.actor(room_id)
+        except NotFound:
+            raise Forbidden("You are not in this room, or it does not exist.") from None
+        if room.membership(requester.user_id) != "join":
+            raise Forbidden("You are not in this room, or it does not exist.")
+        if room.last_commit is not None:
+            await self._registry.settled(room)  # what is to be redacted may be on its way into storage
+        stored = await self._events.by_id(event_id)
+        if stored is None or stored.event.room_id != room_id:
+            raise NotFound("There is no such event in this room.")
+        return stored.event
+
+    def _check_member(self, user_id: str) -> None:
+        try:
+            named = parse_user_id(user_id)
+        except ValueError as error:
+            raise InvalidParam(str(error)) from None
+        if named.server_name != self._server_name:
+            raise Forbidden("Users of other servers cannot be in rooms of this one yet.")
+
+    async def _check_aliases(self, room_id: str, content: dict[str, Any]) -> None:
+        """Check that the aliases which are new stand for the room."""
+        try:
+            room = await self._registry.actor(room_id)
+        except NotFound:
+            return  # refused where the event is sent
+        present = room.state.get((_CANONICAL_ALIAS, ""))
+        known = set() if present is None else set(_aliases_in(present.content))
+        for alias in _aliases_in(content):
+            if alias in known:
+                continue
+            try:
+                parse_room_alias(alias)
+            except ValueError as error:
+                raise InvalidParam(str(error)) from None
+            row = await self._aliases.find(alias)
+            if row is None or row.room_id != room_id:
+                raise BadAlias(f"The alias {alias} does not stand for this room.")
+
+
+def _check_redaction(room: RoomActor, sender: str, target: Event) -> None:
+    if target.type in _NOT_REDACTABLE:
+        raise Forbidden(f"Events of type {target.type} cannot be redacted.")
+    if not may_redact(sender, target, room.power_levels):
+        raise Forbidden("You may not redact what others sent in this room.")
+
+
+def _aliases_in(content: dict[str, Any]) -> list[str]:
+    alternatives = content.get("alt_aliases")
+    aliases = [content.get("alias"), *(alternatives if isinstance(alternatives, list) else ())]
+    if any(alias is not None and not isinstance(alias, str) for alias in aliases):
+        raise InvalidParam("An alias must be a string.")
+    return [alias for alias in aliases if alias]

@@ -1,0 +1,104 @@
+"""What a user may see of a room: asked before anything of it is read out.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
+"""
+
+from dataclasses import dataclass
+
+from homeserver.core.content.history_visibility import WORLD_READABLE, history_visibility_of
+from homeserver.core.content.member import JOIN, membership_of
+from homeserver.core.errors import Forbidden
+from homeserver.core.visibility import VisibleHistory
+from storage.interning import Interning
+from storage.tables.memberships import Memberships
+from storage.tables.rooms import RoomRow, Rooms
+from storage.tables.state import State
+
+__all__ = ["RoomView", "Sight"]
+
+_FORBIDDEN = "You are not in this room, or it does not exist."
+_LEFT = frozenset(("leave", "ban"))
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """A room as one user may see it.
+
+    Attributes:
+        room: the room.
+        membership: the user's membership now; None for one who never had any.
+        until: the position at which the user left; None for one who sees the room as it is now.
+    """
+
+    room: RoomRow
+    membership: str | None
+    until: int | None
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the user is in the room."""
+        return self.membership == JOIN
+
+
+class Sight:
+    """Looks up who may see what.
+
+    Args:
+        rooms: the rooms.
+        memberships: who is in them.
+        state: their state.
+        interning: numbers of users.
+    """
+
+    def __init__(
+        self, *, rooms: Rooms, memberships: Memberships, state: State, interning: Interning
+    ) -> None:
+        self._rooms = rooms
+        self._memberships = memberships
+        self._state = state
+        self._interning = interning
+
+    async def view(self, room_id: str, user_id: str) -> RoomView:
+        """A room for somebody who is or was in it, or anybody if it is readable by the world.
+
+        Raises:
+            Forbidden: neither is so, or there is no such room: which of them is not told.
+        """
+        room = await self._rooms.find(room_id)
+        if room is None:
+            raise Forbidden(_FORBIDDEN)
+        users = await self._interning.existing("user", (user_id,))
+        row = await self._memberships.one(room.room_nid, users[user_id]) if user_id in users else None
+        if row is not None and row.membership == JOIN:
+            return RoomView(room, JOIN, None)
+        membership = None if row is None else row.membership
+        visibility = await self._state.current_one(room.room_nid, "m.room.history_visibility", "")
+        if history_visibility_of(None if visibility is None else visibility.event) == WORLD_READABLE:
+            return RoomView(room, membership, None)
+        # Someone invited or banned who never joined sees nothing of the room itself.
+        if row is None or row.membership not in _LEFT or row.is_forgotten:
+            raise Forbidden(_FORBIDDEN)
+        past = await self._state.history_of(room.room_nid, "m.room.member", user_id)
+        if not any(membership_of(one.event) == JOIN for one in past):
+            raise Forbidden(_FORBIDDEN)
+        return RoomView(room, row.membership, row.position)
+
+    async def joined(self, room_id: str, user_id: str) -> RoomView:
+        """A room for somebody who is in it.
+
+        Raises:
+            Forbidden: they are not.
+        """
+        view = await self.view(room_id, user_id)
+        if not view.is_joined:
+            raise Forbidden("You are not in this room.")
+        return view
+
+    async def visible_history(self, room: RoomRow, user_id: str) -> VisibleHistory:
+        """What a user may see of a room's timeline."""
+        visibilities = await self._state.history_of(room.room_nid, "m.room.history_visibility", "")
+        memberships = await self._state.history_of(room.room_nid, "m.room.member", user_id)
+        return VisibleHistory(
+            [(one.position, history_visibility_of(one.event)) for one in visibilities],
+            [(one.position, membership_of(one.event)) for one in memberships],
+        )
