@@ -46,7 +46,7 @@ def authorize_by_auth_events(
         rejected: event IDs, at least those among `auth_events` and `create`, that were rejected themselves.
     """
     if event.type == "m.room.create":
-        return Denied("The event that creates a room needs no other.") if auth_events else check_create(event)
+        return check_create(event)  # the rules do not look at what it names
     denied = check_auth_events(event, auth_events, create=create, rejected=rejected)
     if denied is not None:
         return denied
