@@ -457,3 +457,34 @@ async def test_a_filter_chooses_fields_and_format(world):
     assert event == {"type": "m.room.message", "content": {"body": "news"}}
     (event,) = signed["rooms"]["join"][ROOM]["timeline"]["events"]
     assert event["depth"] == 5
+
+
+async def test_a_room_left_before_a_restart_still_tells_what_led_to_it(world):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "join")
+    since = (await sync(world, BOB))["next_batch"]
+    said = world.send(ROOM, ALICE, body="go")
+    left = world.member(ROOM, BOB, "leave", ALICE)
+    await world.start()
+
+    answer = await sync(world, BOB, since)
+
+    assert ids(answer["rooms"]["leave"][ROOM]["timeline"]) == [said, left]
+
+
+async def test_a_leave_that_comes_with_a_later_page_does_not_hide_what_came_before_it(world):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "join")
+    since = (await sync(world, BOB))["next_batch"]
+    request = SyncRequest(requester(BOB), since=parse_since(since), events_max=2)
+    async with world.sync.following(request) as follower:
+        said = [world.send(ROOM, ALICE, body=str(number)) for number in range(4)]
+        left = world.member(ROOM, BOB, "leave", ALICE)
+        pages = []
+        more = True
+        while more:
+            delta, more = await follower.look()
+            pages.append(orjson.loads(delta.body)["rooms"])
+
+    assert [ids(page["join"][ROOM]["timeline"]) for page in pages[:-1]] == [said[:2], said[2:]]
+    assert ids(pages[-1]["leave"][ROOM]["timeline"]) == [left]
