@@ -43,6 +43,7 @@ def test_a_list_is_read_from_its_event(new_room):
         ({"allow": ["*a?p*"]}, "example.org", True),
         ({"allow": ["*a?x*"]}, "example.org", False),
         ({"allow": ["ab*ba"]}, "aba", False),
+        ({"allow": ["example.*org"]}, "example.org", True),
         ({"allow": ["[12].org"]}, "1.org", False),
         ({"allow": ["example.org"]}, "exampleXorg", False),
         (ALL_BUT_IPS, "1.2.3.4", False),
