@@ -33,16 +33,19 @@ class Sending:
         server_name: ours.
     """
 
-    def __init__(
-        self, *, registry: RoomRegistry, events: Events, aliases: Aliases, server_name: str
-    ) -> None:
+    def __init__(self, *, registry: RoomRegistry, events: Events, aliases: Aliases, server_name: str) -> None:
         self._registry = registry
         self._events = events
         self._aliases = aliases
         self._server_name = server_name
 
     async def send(
-        self, requester: Requester, room_id: str, event_type: str, content: dict[str, Any], transaction_id: str
+        self,
+        requester: Requester,
+        room_id: str,
+        event_type: str,
+        content: dict[str, Any],
+        transaction_id: str,
     ) -> str:
         """Send a message event, once for each transaction ID; returns the event's ID.
 

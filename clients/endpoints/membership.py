@@ -1,0 +1,132 @@
+"""Joining, inviting, leaving, kicking, banning, unbanning and forgetting.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#room-membership
+"""
+
+from typing import Any
+
+import msgspec
+
+from homeserver.core.errors import InvalidParam
+from homeserver.http.endpoint import RateLimit, endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+from homeserver.rooms.membership import Membership
+
+__all__ = ["JoinBody", "MembershipEndpoints", "ReasonBody", "UserBody"]
+
+_ROOM = "/_matrix/client/v3/rooms/{roomId}"
+_SPEC = "https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomid"
+
+
+class ReasonBody(msgspec.Struct):
+    """Why."""
+
+    reason: str | None = None
+
+
+class JoinBody(ReasonBody):
+    """Why, and the proof of a third-party invitation."""
+
+    third_party_signed: dict[str, Any] | None = None
+
+
+class UserBody(msgspec.Struct):
+    """Who, and why."""
+
+    user_id: str
+    reason: str | None = None
+
+
+class InviteBody(msgspec.Struct):
+    """Who, and why; or an address that an identity server knows."""
+
+    user_id: str | None = None
+    reason: str | None = None
+    id_server: str | None = None
+
+
+class MembershipEndpoints:
+    """What changes who is in a room."""
+
+    def __init__(self, *, membership: Membership) -> None:
+        self._membership = membership
+
+    @endpoint(
+        "POST",
+        "/_matrix/client/v3/join/{roomIdOrAlias}",
+        rate_limit=RateLimit.JOIN,
+        body=JoinBody,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias",
+    )
+    async def join_room(self, request: Request) -> Response:
+        """Join a room by its ID or an alias."""
+        room = request.parameters["roomIdOrAlias"]
+        room_id = await self._membership.join(request.requester, room, request.body.reason)
+        return json_response({"room_id": room_id})
+
+    @endpoint(
+        "POST", f"{_ROOM}/join", rate_limit=RateLimit.JOIN, body=JoinBody, spec=f"{_SPEC}join"
+    )  # fmt: skip
+    async def join_room_by_id(self, request: Request) -> Response:
+        """Join a room by its ID."""
+        room = request.parameters["roomId"]
+        if not room.startswith("!"):
+            raise InvalidParam("Give a room ID, which begins with !.")
+        room_id = await self._membership.join(request.requester, room, request.body.reason)
+        return json_response({"room_id": room_id})
+
+    @endpoint(
+        "POST", f"{_ROOM}/invite", rate_limit=RateLimit.INVITE, body=InviteBody, spec=f"{_SPEC}invite"
+    )  # fmt: skip
+    async def invite_user(self, request: Request) -> Response:
+        """Invite a user."""
+        body = request.body
+        if body.user_id is None:
+            raise InvalidParam("Give the user_id to invite; this server has no identity server.")
+        room_id = request.parameters["roomId"]
+        await self._membership.invite(request.requester, room_id, body.user_id, body.reason)
+        return json_response({})
+
+    @endpoint(
+        "POST", f"{_ROOM}/leave", rate_limit=RateLimit.JOIN, body=ReasonBody, spec=f"{_SPEC}leave"
+    )  # fmt: skip
+    async def leave_room(self, request: Request) -> Response:
+        """Leave a room, or refuse an invitation."""
+        await self._membership.leave(request.requester, request.parameters["roomId"], request.body.reason)
+        return json_response({})
+
+    @endpoint(
+        "POST", f"{_ROOM}/kick", rate_limit=RateLimit.MESSAGE, body=UserBody, spec=f"{_SPEC}kick"
+    )  # fmt: skip
+    async def kick_user(self, request: Request) -> Response:
+        """Remove a user from a room."""
+        body, room_id = request.body, request.parameters["roomId"]
+        await self._membership.kick(request.requester, room_id, body.user_id, body.reason)
+        return json_response({})
+
+    @endpoint(
+        "POST", f"{_ROOM}/ban", rate_limit=RateLimit.MESSAGE, body=UserBody, spec=f"{_SPEC}ban"
+    )  # fmt: skip
+    async def ban_user(self, request: Request) -> Response:
+        """Ban a user from a room."""
+        body, room_id = request.body, request.parameters["roomId"]
+        await self._membership.ban(request.requester, room_id, body.user_id, body.reason)
+        return json_response({})
+
+    @endpoint(
+        "POST", f"{_ROOM}/unban", rate_limit=RateLimit.MESSAGE, body=UserBody, spec=f"{_SPEC}unban"
+    )  # fmt: skip
+    async def unban_user(self, request: Request) -> Response:
+        """Lift a ban."""
+        body, room_id = request.body, request.parameters["roomId"]
+        await self._membership.unban(request.requester, room_id, body.user_id, body.reason)
+        return json_response({})
+
+    @endpoint(
+        "POST", f"{_ROOM}/forget", rate_limit=RateLimit.JOIN, body=ReasonBody, spec=f"{_SPEC}forget"
+    )  # fmt: skip
+    async def forget_room(self, request: Request) -> Response:
+        """Hear no more of a room that was left."""
+        await self._membership.forget(request.requester, request.parameters["roomId"])
+        return json_response({})

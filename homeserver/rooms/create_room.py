@@ -1,0 +1,144 @@
+"""Creating a room: all of its first events in one commit, or none of them.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
+"""
+
+import asyncio
+
+from homeserver.core.errors import Forbidden, InvalidRoomState, RoomInUse, UnsupportedRoomVersion
+from homeserver.core.requester import Requester
+from homeserver.core.room_versions import ROOM_VERSIONS, RoomVersionRules, rules_for
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.aliases import Directory
+from homeserver.rooms.commands import Draft
+from homeserver.rooms.compose import Composer, Numbers, add_rows, intern
+from homeserver.rooms.membership import Membership
+from homeserver.rooms.new_room import RoomWishes, first_drafts
+from homeserver.rooms.ports import ProfileReader
+from homeserver.rooms.registry import RoomRegistry
+from homeserver.runtime.randomness import Randomness
+from storage.tables.rooms import ROOM_INSERT, add_room_tip
+from storage.write import Write
+
+__all__ = ["RoomCreation"]
+
+_OPAQUE_ID_LENGTH = 18
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class RoomCreation:
+    """Makes rooms.
+
+    Args:
+        registry: takes in the new room.
+        composer: makes its events.
+        directory: takes its alias.
+        membership: says who can be invited.
+        profiles: names and avatars.
+        randomness: for room IDs of older room versions.
+        default_room_version: where the client wants none.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: RoomRegistry,
+        composer: Composer,
+        directory: Directory,
+        membership: Membership,
+        profiles: ProfileReader,
+        randomness: Randomness,
+        default_room_version: str,
+    ) -> None:
+        self._registry = registry
+        self._composer = composer
+        self._directory = directory
+        self._membership = membership
+        self._profiles = profiles
+        self._randomness = randomness
+        self._default_room_version = default_room_version
+
+    async def create(self, requester: Requester, wishes: RoomWishes) -> str:
+        """Make a room; returns its ID.
+
+        Raises:
+            BadJson: some content has no canonical JSON.
+            Forbidden: somebody is invited who cannot be.
+            InvalidParam: the wishes contradict each other or the room version.
+            InvalidRoomState: the room's own rules refuse one of its first events.
+            RoomInUse: the alias is taken.
+            TooLarge: one of its first events is over a size limit.
+            UnsupportedRoomVersion: no such room version.
+        """
+        rules = self._rules(wishes)
+        for user_id in wishes.invite:
+            self._membership.check_invitable(user_id)
+        alias = None
+        if wishes.room_alias_name is not None:
+            alias = f"#{wishes.room_alias_name}:{self._composer.server_name}"
+            self._directory.check(alias)
+        creator = requester.user_id
+        profiles = {
+            user_id: await self._profiles.profile_of(user_id) for user_id in {creator, *wishes.invite}
+        }
+        drafts = first_drafts(wishes, rules, creator, alias, profiles)
+        room_nid = await self._registry.rooms.new_room_nid()
+        if alias is not None and not await self._directory.reserve(alias, room_nid, creator):
+            raise RoomInUse(f"The alias {alias} is taken.")
+        try:
+            return await self._write(rules, room_nid, drafts, is_public=wishes.visibility == "public")
+        except BaseException:
+            if alias is not None:
+                await self._directory.release(alias)
+            raise
+
+    def _rules(self, wishes: RoomWishes) -> RoomVersionRules:
+        version = wishes.room_version or self._default_room_version
+        rules = rules_for(version)
+        if rules is None:
+            raise UnsupportedRoomVersion(f"The room version is one of {', '.join(ROOM_VERSIONS)}.")
+        return rules
+
+    async def _write(
+        self, rules: RoomVersionRules, room_nid: int, drafts: list[Draft], *, is_public: bool
+    ) -> str:
+        numbers = await intern(self._registry.interning, drafts)
+        room = RoomActor(self._new_room_id(rules), room_nid, rules)
+        write = Write()
+        position = self._compose_all(room, drafts, numbers, write)
+        write.add(
+            ROOM_INSERT, room_nid, room.room_id, rules.version, numbers[0].sender_nid,
+            self._composer.now_ms(), is_public,
+        )  # fmt: skip
+        add_room_tip(
+            write, room_nid,
+            extremities=_ids(room), depth=room.depth, last_position=position,
+        )  # fmt: skip
+        committed = self._registry.append(room, write)
+        self._registry.keep(room)
+        await asyncio.shield(committed)
+        return room.room_id
+
+    def _compose_all(
+        self, room: RoomActor, drafts: list[Draft], numbers: list[Numbers], write: Write
+    ) -> int:
+        position = 0
+        for draft, numbered in zip(drafts, numbers, strict=True):
+            try:
+                event = self._composer.compose(room, draft)
+            except Forbidden as error:
+                raise InvalidRoomState(f"The {draft.type} event is not allowed: {error.error}") from None
+            position = self._registry.journal.next_position()
+            add_rows(write, room, event, numbered, position, server_name=self._composer.server_name)
+            room.advance(event, position)
+        return position
+
+    def _new_room_id(self, rules: RoomVersionRules) -> str:
+        if rules.room_id_is_create_event_id:
+            return ""
+        opaque = self._randomness.letters(_OPAQUE_ID_LENGTH, _LETTERS)
+        return f"!{opaque}:{self._composer.server_name}"
+
+
+def _ids(room: RoomActor) -> list[str]:
+    return [one if isinstance(one, str) else one.event_id for one in room.extremities]
