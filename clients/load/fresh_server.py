@@ -35,9 +35,6 @@ port = 0
 [logging]
 level = "warning"
 
-[metrics]
-enabled = false
-
 [[listeners]]
 address = "127.0.0.1"
 port = {port}

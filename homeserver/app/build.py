@@ -75,7 +75,7 @@ async def build_services(
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     rooms = build_rooms(
-        configuration, runtime, storage, data_directory=data_directory, profiles=profiles, tasks=tasks
+        configuration, runtime, storage, data_directory=data_directory, profiles=profiles
     )
     return Services(
         access_tokens=access_tokens,
@@ -86,7 +86,7 @@ async def build_services(
             database=database, passwords=passwords, access_tokens=access_tokens, clock=clock,
             randomness=randomness, server_name=server_name,
         ),
-        profile_changes=ProfileChanges(database=database, propagation=rooms),
+        profile_changes=ProfileChanges(database=database, propagation=rooms.membership, tasks=tasks),
         profiles=profiles,
         registration=registration,
         registration_secret=configuration.registration.shared_secret or data_directory.registration_secret(),

@@ -6,11 +6,21 @@ from homeserver.accounts.profile import Profiles
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
+from homeserver.rooms.aliases import Directory
+from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.compose import Composer
+from homeserver.rooms.create_room import RoomCreation
+from homeserver.rooms.history import History
+from homeserver.rooms.members import Members
+from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.sending import Sending
 from homeserver.rooms.sent_before import SentBefore
-from homeserver.runtime.tasks import Tasks
+from homeserver.rooms.sight import Sight
+from homeserver.rooms.state_reads import StateReads
+from storage.tables.aliases import Aliases
 from storage.tables.events import Events
+from storage.tables.memberships import Memberships
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
 from storage.tables.transactions import Transactions
@@ -18,33 +28,74 @@ from storage.tables.transactions import Transactions
 __all__ = ["RoomServices", "build_rooms"]
 
 
+class _Tables:
+    """The reads of rooms."""
+
+    def __init__(self, storage: Storage) -> None:
+        database = storage.database
+        self.aliases = Aliases(database)
+        self.events = Events(database)
+        self.memberships = Memberships(database)
+        self.rooms = Rooms(database)
+        self.state = State(database, self.events)
+        self.transactions = Transactions(database)
+
+
 @dataclass(frozen=True, slots=True)
 class RoomServices:
     """What the endpoints of rooms call."""
 
-    registry: RoomRegistry
-
-    async def profile_changed(self, user_id: str) -> None:
-        """PLACEHOLDER until rooms bring it."""
+    creation: RoomCreation
+    directory: Directory
+    history: History
+    members: Members
+    membership: Membership
+    sending: Sending
+    state_reads: StateReads
 
 
 def build_rooms(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, data_directory: DataDirectory,
-    profiles: Profiles, tasks: Tasks,
+    profiles: Profiles,
 ) -> RoomServices:  # fmt: skip
     """Make the services of rooms."""
-    database = storage.database
-    events = Events(database)
-    registry = RoomRegistry(
-        composer=Composer(
-            server_name=configuration.server_name,
-            signing_key=data_directory.signing_key(),
-            clock=runtime.clock,
-        ),
-        journal=storage.journal,
-        interning=storage.interning,
-        rooms=Rooms(database),
-        state=State(database, events),
-        sent_before=SentBefore(Transactions(database)),
+    tables, interning, server_name = _Tables(storage), storage.interning, configuration.server_name
+    composer = Composer(
+        server_name=server_name, signing_key=data_directory.signing_key(), clock=runtime.clock
     )
-    return RoomServices(registry=registry)
+    registry = RoomRegistry(
+        composer=composer, journal=storage.journal, interning=interning, rooms=tables.rooms,
+        state=tables.state, sent_before=SentBefore(tables.transactions),
+    )  # fmt: skip
+    sight = Sight(
+        rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning
+    )
+    client_events = ClientEvents(
+        events=tables.events, state=tables.state, transactions=tables.transactions, clock=runtime.clock
+    )
+    directory = Directory(
+        aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
+        server_name=server_name,
+    )  # fmt: skip
+    membership = Membership(
+        registry=registry, directory=directory, profiles=profiles, memberships=tables.memberships,
+        interning=interning, server_name=server_name,
+    )  # fmt: skip
+    return RoomServices(
+        creation=RoomCreation(
+            registry=registry, composer=composer, directory=directory, membership=membership,
+            profiles=profiles, randomness=runtime.randomness,
+            default_room_version=configuration.rooms.default_room_version,
+        ),
+        directory=directory,
+        history=History(sight=sight, events=tables.events, state=tables.state, client_events=client_events),
+        members=Members(
+            sight=sight, state=tables.state, memberships=tables.memberships, interning=interning,
+            client_events=client_events,
+        ),
+        membership=membership,
+        sending=Sending(
+            registry=registry, events=tables.events, aliases=tables.aliases, server_name=server_name
+        ),
+        state_reads=StateReads(sight=sight, state=tables.state, client_events=client_events),
+    )  # fmt: skip

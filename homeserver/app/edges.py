@@ -4,17 +4,26 @@ from collections.abc import Iterator
 
 from clients.endpoints.account import AccountEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
+from clients.endpoints.aliases import AliasesEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
+from clients.endpoints.create_room import CreateRoomEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
+from clients.endpoints.history import HistoryEndpoints
 from clients.endpoints.login import LoginEndpoints
+from clients.endpoints.members import MembersEndpoints
+from clients.endpoints.membership import MembershipEndpoints
 from clients.endpoints.profile import ProfileEndpoints
 from clients.endpoints.push_rules import PushRulesEndpoints
+from clients.endpoints.redaction import RedactionEndpoints
 from clients.endpoints.registration import RegistrationEndpoints
+from clients.endpoints.room_state import RoomStateEndpoints
+from clients.endpoints.sending import SendingEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
 from homeserver.app.build import Services
+from homeserver.app.build_rooms import RoomServices
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
@@ -36,7 +45,7 @@ def build_edges(
     """
     owners = (
         *_accounts(configuration, runtime, services, base_url),
-        *_rooms(),
+        *_rooms(configuration, services.rooms),
         FiltersEndpoints(filters=services.filters),
         SyncEndpoints(sync=services.sync, filters=services.filters),
     )
@@ -69,5 +78,12 @@ def _accounts(
     yield WellKnownEndpoints(base_url=base_url)
 
 
-def _rooms() -> Iterator[object]:
-    yield from ()
+def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object]:
+    yield AliasesEndpoints(directory=rooms.directory, server_name=configuration.server_name)
+    yield HistoryEndpoints(history=rooms.history)
+    yield MembersEndpoints(members=rooms.members)
+    yield CreateRoomEndpoints(creation=rooms.creation)
+    yield MembershipEndpoints(membership=rooms.membership)
+    yield RedactionEndpoints(sending=rooms.sending)
+    yield RoomStateEndpoints(sending=rooms.sending, state_reads=rooms.state_reads)
+    yield SendingEndpoints(sending=rooms.sending)
