@@ -123,7 +123,7 @@ class Run:
 
     async def _send_in_closed_loop(self) -> None:
         total, latencies, failed = self._plan.messages, Latencies(), 0
-        before, started_s, ends = self._meter.read(), time.perf_counter(), next(self._numbers) + total
+        before, started_s, ends = self._meter.read(), time.perf_counter(), next(self._numbers) + 1 + total
 
         async def sender() -> None:
             nonlocal failed
