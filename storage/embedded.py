@@ -15,14 +15,16 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import psycopg
 
+from homeserver.runtime.observation import Failure, Level, Observation, Observer, ignore_observations
 from storage.binaries import Account, PostgresMissingError, Programs, find_programs, unprivileged_account
 
-__all__ = ["EmbeddedPostgres", "PostgresFailedError", "PostgresMissingError"]
+__all__ = ["EmbeddedPostgres", "PostgresEnded", "PostgresFailedError", "PostgresMissingError"]
 
 _NAME = "isthmus"
 _PORT = 5432
@@ -30,6 +32,7 @@ _SOCKET_PATH_BYTES_MAX = 103
 _START_TIMEOUT_S = 60.0  # recovery after a crash included
 _STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
+_SUPERVISION_S = 0.5
 _LOG_BYTES_MAX = 10_000_000
 _READY, _STOPPING = "ready", "stopping"
 _LINUX = sys.platform == "linux"
@@ -61,6 +64,20 @@ class PostgresFailedError(Exception):
     """Our PostgreSQL did not start or stop as it should; the message says what is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresEnded(Observation):
+    """Our PostgreSQL ended though nobody had asked it to; it is being started again.
+
+    Attributes:
+        pid: what was its process ID.
+        log: the end of its log.
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    pid: int
+    log: str
+
+
 class EmbeddedPostgres:
     """A PostgreSQL server below a data directory.
 
@@ -68,11 +85,12 @@ class EmbeddedPostgres:
         data_directory: the cluster goes into `postgres` in it, its log into `postgres.log`.
         bin_dir: where PostgreSQL's programs are; None to find them.
         settings: server settings that differ from ours, for tests.
+        observer: hears of a server that ended unasked.
     """
 
     def __init__(
         self, data_directory: Path | str, bin_dir: Path | str | None = None,
-        settings: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None, observer: Observer = ignore_observations,
     ) -> None:  # fmt: skip
         self._root = Path(data_directory).resolve()
         self._cluster = self._root / "postgres"
@@ -82,6 +100,8 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
         self._own_socket_directory: Path | None = None
+        self._observer = observer
+        self._is_stopping = False
 
     @property
     def pid(self) -> int | None:
@@ -95,6 +115,7 @@ class EmbeddedPostgres:
             PostgresMissingError: there is no PostgreSQL to run.
             PostgresFailedError: another server uses the data directory, or PostgreSQL does not start.
         """
+        self._is_stopping = False
         self._root.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         try:
@@ -106,14 +127,28 @@ class EmbeddedPostgres:
             await self.stop()
             raise
 
+    async def supervise(self) -> None:
+        """Start the server again whenever it ends unasked, at the same address; until `stop`."""
+        while not self._is_stopping:
+            await asyncio.sleep(_SUPERVISION_S)
+            if self._pid is None or self._is_alive():
+                continue
+            self._observer(PostgresEnded(self._pid, self._end_of_log()))
+            self._process = None
+            try:
+                await self._start_anew()
+            except (PostgresFailedError, OSError) as error:  # its remains may still be ending
+                self._observer(Failure(error))
+
     async def stop(self) -> None:
         """Stop the server and wait until it has gone."""
-        if self._pid is not None:
+        self._is_stopping = True
+        if self._pid is not None and self._is_alive():
             for stop_signal in (signal.SIGINT, signal.SIGQUIT):
                 self._signal(stop_signal)
                 if await self._gone(_STOP_TIMEOUT_S):
                     break
-            self._pid = None
+        self._pid = None
         if self._own_socket_directory is not None:
             shutil.rmtree(self._own_socket_directory, ignore_errors=True)
             self._own_socket_directory = None
@@ -209,6 +244,8 @@ class EmbeddedPostgres:
         """Choose a directory whose path fits into a socket address: the cluster's, or one in /tmp."""
         if len(os.fsencode(self._cluster / f".s.PGSQL.{_PORT}")) <= _SOCKET_PATH_BYTES_MAX:
             return "."
+        if self._own_socket_directory is not None:  # of the one that ended; the address stays
+            return str(self._own_socket_directory)
         directory = Path(tempfile.mkdtemp(prefix="isthmus-", dir="/tmp"))
         self._own_socket_directory = directory
         if account is not None:
@@ -239,7 +276,6 @@ class EmbeddedPostgres:
         assert self._process is not None
         while True:
             if self._process.poll() is not None:
-                self._pid = None
                 raise PostgresFailedError(f"PostgreSQL stopped at once: {self._end_of_log()}")
             pid, _, status = self._read_pid_file()
             if pid == self._process.pid and status == _READY:
@@ -275,14 +311,15 @@ class EmbeddedPostgres:
     async def _gone(self, timeout_s: float) -> bool:
         deadline = asyncio.get_running_loop().time() + timeout_s
         while asyncio.get_running_loop().time() < deadline:
-            if self._process is not None:
-                if self._process.poll() is not None:
-                    self._process = None
-                    return True
-            elif self._pid is None or not _is_postgres(self._pid):
+            if not self._is_alive():
                 return True
             await asyncio.sleep(_POLL_S)
         return False
+
+    def _is_alive(self) -> bool:
+        if self._process is not None:
+            return self._process.poll() is None
+        return self._pid is not None and _is_postgres(self._pid)
 
 
 def _data_path(directory: Path, account: Account | None) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from homeserver.core.errors import Unavailable
 from storage import binaries
-from storage.embedded import EmbeddedPostgres, PostgresFailedError, PostgresMissingError
+from storage.embedded import EmbeddedPostgres, PostgresEnded, PostgresFailedError, PostgresMissingError
 from storage.pool import Database
 
 FAST = {"fsync": "off", "shared_buffers": "1MB"}
@@ -138,3 +139,29 @@ def test_programs_that_the_account_cannot_reach_are_copied(tmp_path, monkeypatch
 
     assert found[0] == found[1]
     assert found[0].directory.is_relative_to(public)
+
+
+async def test_it_is_started_again_when_it_ends_unasked(tmp_path, witness):
+    postgres = EmbeddedPostgres(tmp_path, settings=FAST, observer=witness.observe)
+    dsn = await postgres.start()
+    supervision = asyncio.create_task(postgres.supervise())
+    pid = postgres.pid
+    database = await Database.open(dsn, pool_size_min=1)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            # A connection outlives the process that we killed for a moment, and might still answer.
+            while postgres.pid == pid or not await answers(database):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        assert [ended.pid for ended in witness.of(PostgresEnded)] == [pid]
+    finally:
+        supervision.cancel()
+        await database.close()
+        await postgres.stop()
+
+
+async def answers(database):
+    try:
+        return await database.fetch("SELECT 1::bigint WHERE pg_postmaster_start_time() IS NOT NULL") == [(1,)]
+    except Unavailable:
+        return False
