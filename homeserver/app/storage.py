@@ -17,6 +17,7 @@ from homeserver.runtime.tasks import Tasks
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.reads import StoredReads
 from storage.embedded import EmbeddedPostgres
+from storage.expiry import Expiry
 from storage.interning import Interning
 from storage.journal import Journal
 from storage.migrate import migrate
@@ -52,9 +53,10 @@ async def build_storage(configuration: Configuration, runtime: Runtime, stack: A
     """Start PostgreSQL unless one is configured, bring its schema up to date, and open the journal."""
     observer, clock = runtime.observer, runtime.clock
     dsn = configuration.database.dsn
+    postgres: EmbeddedPostgres | None = None
     if not dsn:
         postgres = EmbeddedPostgres(
-            Path(configuration.data_directory), configuration.database.bin_dir or None
+            Path(configuration.data_directory), configuration.database.bin_dir or None, observer=observer
         )
         stack.push_async_callback(postgres.stop)
         dsn = await postgres.start()
@@ -66,6 +68,9 @@ async def build_storage(configuration: Configuration, runtime: Runtime, stack: A
     partitions = Partitions(database, clock, observer)
     await partitions.make_ahead()
     tasks.start(partitions.run(), "partitions")
+    tasks.start(Expiry(database, clock, observer).run(), "expiry")
+    if postgres is not None:
+        tasks.start(postgres.supervise(), "postgres")
     interning, bus = Interning(database), LocalBus()
     reads = StoredReads(database, interning)
     # This server is one process: whoever holds the lease is a predecessor that crashed.
