@@ -3,6 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#room-membership
 """
 
+from contextlib import suppress
 from typing import Any
 
 from homeserver.core.content.member import BAN, INVITE, JOIN, KNOCK, LEAVE, membership_of
@@ -21,6 +22,9 @@ from storage.write import Write
 __all__ = ["Membership", "member_content"]
 
 _MEMBER = "m.room.member"
+_SHOWN = ("displayname", "avatar_url")
+# A join that was vouched for once needs that no more.
+_RENEWED = frozenset((*_SHOWN, "join_authorised_via_users_server"))
 _PRESENT = frozenset((JOIN, INVITE, KNOCK))
 
 
@@ -29,7 +33,7 @@ def member_content(
 ) -> dict[str, Any]:
     """The content of a member event."""
     content: dict[str, Any] = {"membership": membership}
-    for key in ("displayname", "avatar_url"):
+    for key in _SHOWN:
         if profile is not None and isinstance(profile.get(key), str):
             content[key] = profile[key]
     if reason is not None:
@@ -192,7 +196,8 @@ class Membership:
         user_nid = await self._interning.nid("user", requester.user_id)
         write = Write()
         write.add(FORGET, actor.room_nid, user_nid)
-        await self._registry.append(actor, write)
+        # A client that goes away must not cancel the future: that would look like a failed write.
+        await asyncio.shield(self._registry.append(actor, write))
 
     async def profile_changed(self, user_id: str) -> None:
         """Bring a user's name and avatar up to date in every room that they are in.
@@ -207,21 +212,18 @@ class Membership:
             await self._propagate(row.room_id, user_id, profile)
 
     async def _propagate(self, room_id: str, user_id: str, profile: dict[str, Any]) -> None:
-        content = member_content(JOIN, profile)
-        draft = Draft(_MEMBER, user_id, content, user_id)
+        fields = {key: profile[key] for key in _SHOWN if isinstance(profile.get(key), str)}
 
         def decide(now: RoomActor) -> Draft | None:
             there = now.member(user_id)
             if there is None or membership_of(there) != JOIN:
                 return None
-            shown = {key: there.content.get(key) for key in ("displayname", "avatar_url")}
-            wanted = {key: content.get(key) for key in ("displayname", "avatar_url")}
-            return None if shown == wanted else draft
+            kept = {key: value for key, value in there.content.items() if key not in _RENEWED}
+            content = kept | fields
+            return None if content == there.content else Draft(_MEMBER, user_id, content, user_id)
 
-        try:
-            await self._registry.send(room_id, draft, decide=decide)
-        except Forbidden:
-            return
+        with suppress(Forbidden):
+            await self._registry.send(room_id, Draft(_MEMBER, user_id, {}, user_id), decide=decide)
 
     async def _existing(self, room_id: str) -> RoomActor:
         try:

@@ -20,6 +20,7 @@ __all__ = ["REDACTION", "Sending"]
 
 REDACTION = "m.room.redaction"
 _CANONICAL_ALIAS = "m.room.canonical_alias"
+_AUTHORISED = "join_authorised_via_users_server"
 _NOT_REDACTABLE = frozenset(("m.room.create", "m.room.server_acl"))
 
 
@@ -101,8 +102,12 @@ class Sending:
         """
         if event_type == "m.room.create":
             raise Forbidden("A room is created once.")
+        if event_type == REDACTION:
+            raise InvalidParam("A redaction is no state: send it through the redact endpoint.")
         if event_type == "m.room.member":
             self._check_member(state_key)
+            # Our signature would vouch for whatever a client says here.
+            content = {key: value for key, value in content.items() if key != _AUTHORISED}
         if event_type == _CANONICAL_ALIAS:
             await self._check_aliases(room_id, content)
         draft = Draft(event_type, requester.user_id, content, state_key)

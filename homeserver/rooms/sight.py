@@ -3,6 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
 """
 
+import itertools
 from dataclasses import dataclass
 
 from homeserver.core.content.history_visibility import WORLD_READABLE, history_visibility_of
@@ -17,7 +18,6 @@ from storage.tables.state import State
 __all__ = ["RoomView", "Sight"]
 
 _FORBIDDEN = "You are not in this room, or it does not exist."
-_LEFT = frozenset(("leave", "ban"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +75,17 @@ class Sight:
         visibility = await self._state.current_one(room.room_nid, "m.room.history_visibility", "")
         if history_visibility_of(None if visibility is None else visibility.event) == WORLD_READABLE:
             return RoomView(room, membership, None)
-        # Someone invited or banned who never joined sees nothing of the room itself.
-        if row is None or row.membership not in _LEFT or row.is_forgotten:
+        if row is None or row.is_forgotten:
             raise Forbidden(_FORBIDDEN)
+        # Whoever was in the room once keeps what there was until they left, whatever came after that.
         past = await self._state.history_of(room.room_nid, "m.room.member", user_id)
-        if not any(membership_of(one.event) == JOIN for one in past):
+        left = None
+        for earlier, later in itertools.pairwise(past):
+            if membership_of(earlier.event) == JOIN and membership_of(later.event) != JOIN:
+                left = later.position
+        if left is None:
             raise Forbidden(_FORBIDDEN)
-        return RoomView(room, row.membership, row.position)
+        return RoomView(room, row.membership, left)
 
     async def joined(self, room_id: str, user_id: str) -> RoomView:
         """A room for somebody who is in it.

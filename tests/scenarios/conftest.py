@@ -1,6 +1,7 @@
 """Real processes: a server as an operator runs it, and clients that we did not write."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,14 +56,30 @@ class Server:
         return self.process.wait(30)
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@contextlib.contextmanager
+def _running() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="isthmus-scenario-") as name:
         Path(name).chmod(0o755)  # the embedded PostgreSQL may run as another user
         one = Server(Path(name))
-        one.start()
+        try:
+            one.start()
+            yield one
+        finally:
+            one.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of the test's own."""
+    with _running() as one:
         yield one
-        one.stop()
+
+
+@pytest.fixture(scope="module")
+def server_of_module() -> Iterator[Server]:
+    """A server for tests that leave it alive."""
+    with _running() as one:
+        yield one
 
 
 @pytest.fixture
