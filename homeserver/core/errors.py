@@ -8,9 +8,10 @@ A class says *what* went wrong; `homeserver.http.errors` alone says with which H
 from typing import Any
 
 __all__ = [
-    "AliasInUse", "BadAlias", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom", "Conflict",
-    "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden", "IncompatibleRoomVersion",
-    "InvalidParam", "InvalidRoomState", "InvalidUsername", "KeyTooLarge", "LimitExceeded", "MatrixError",
+    "AliasInUse", "BadAlias", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom",
+    "Conflict", "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden",
+    "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidUsername", "KeyTooLarge",
+    "LimitExceeded", "MatrixError",
     "MethodNotAllowed", "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge",
     "RoomInUse", "TooLarge", "Unavailable", "UnknownError", "UnknownToken", "Unrecognized",
     "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",

@@ -3,6 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#room-membership
 """
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
