@@ -47,7 +47,7 @@ async def test_closing_cancels_and_waits_for_the_end_of_every_task():
     await asyncio.sleep(0)
     await tasks.close()
 
-    assert ended == ["a", "b"]
+    assert sorted(ended) == ["a", "b"]
     assert len(tasks) == 0
 
 
