@@ -56,7 +56,7 @@ class AccessTokens:
     """Issues, knows and forgets access tokens.
 
     Args:
-        lifetime_ms: of an access token; 0: no end.
+        lifetime_ms: of an access token that comes with a refresh token; others do not end. 0: none do.
         known_max: how many verified tokens are kept in memory.
     """
 
@@ -114,7 +114,9 @@ class AccessTokens:
             if refresh_token is not None:
                 await tokens.add_refresh_token(transaction, hash_of(refresh_token), session_id, 0)
         self.forget_sessions(ended)
-        return self._issued(Claims(session_id, 0, self._expires_ms()), device_id, refresh_token)
+        # A client that cannot refresh its token would only be logged out by its end.
+        expires_ms = self._expires_ms() if with_refresh_token else None
+        return self._issued(Claims(session_id, 0, expires_ms), device_id, refresh_token)
 
     async def refresh(self, refresh_token: str) -> IssuedTokens:
         """Exchange a refresh token for new tokens; it stays good until one of these is used.
@@ -190,5 +192,5 @@ class AccessTokens:
         return self._clock.now_ms() + self._lifetime_ms if self._lifetime_ms else None
 
     def _issued(self, claims: Claims, device_id: str, refresh_token: str | None) -> IssuedTokens:
-        expires_in_ms = self._lifetime_ms or None
+        expires_in_ms = (self._lifetime_ms or None) if refresh_token is not None else None
         return IssuedTokens(self._format.sign(claims), device_id, expires_in_ms, refresh_token)

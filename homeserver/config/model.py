@@ -86,9 +86,8 @@ class TokensSection:
     """Access tokens."""
 
     access_token_lifetime_ms: int = key(
-        0,
-        "after this a client must refresh its token or log in again; 0: tokens do not expire",
-        example=3_600_000,
+        300_000,
+        "of a token that comes with a refresh token; tokens without one do not end; 0: none does",
         check=at_least(0),
     )
 

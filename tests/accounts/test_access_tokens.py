@@ -146,3 +146,16 @@ async def test_everything_known_can_be_forgotten(tokens):
 
     assert not tokens._known
     assert await is_good(tokens, issued.access_token)
+
+
+async def test_only_a_token_that_can_be_refreshed_ends(server, tokens):
+    refreshable = await issue(tokens)
+    lasting = await tokens.issue("@alice:localhost", "BOT")
+    server.clock.advance(60_001)
+
+    with pytest.raises(UnknownToken) as refused:
+        await tokens.authenticate(refreshable.access_token)
+
+    assert refused.value.fields == {"soft_logout": True}
+    assert (refreshable.expires_in_ms, lasting.expires_in_ms) == (60_000, None)
+    assert (await tokens.authenticate(lasting.access_token)).device_id == "BOT"
