@@ -1,0 +1,26 @@
+import pytest
+
+from tests.doubles.rooms import RoomsServer
+
+
+@pytest.fixture
+async def rooms_server(database, tmp_path):
+    """Start a whole server without a socket."""
+    server = await RoomsServer(database, tmp_path).start()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def alice(rooms_server):
+    return await rooms_server.user("alice")
+
+
+@pytest.fixture
+async def bob(rooms_server):
+    return await rooms_server.user("bob")
+
+
+@pytest.fixture
+async def carol(rooms_server):
+    return await rooms_server.user("carol")
