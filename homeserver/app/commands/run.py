@@ -29,6 +29,7 @@ def run(*, config: ConfigFile = None) -> None:
         configuration,
         say_ready=say_ready,
         say_failed=lambda sentence: typer.echo(sentence, err=True),
-        register_command=register,
+        # Visitors of a server for others need not learn where its files are.
+        register_command=register if config is None else "homeserver register-user NAME",
     )
     raise typer.Exit(status)
