@@ -75,7 +75,7 @@ class Journal:
     def __init__(
         self, database: Database, lease: Lease, clock: Clock,
         publish: Callable[[Sequence[Change]], None], observer: Observer,
-        linger_ms_max: int = 5, rows_per_flush_max: int = 2_000,
+        linger_ms_max: int = 10, rows_per_flush_max: int = 2_000,
     ) -> None:  # fmt: skip
         self._database = database
         self._lease = lease
