@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from homeserver.runtime.clock import SystemClock
 from homeserver.runtime.observation import ignore_observations
@@ -16,6 +18,12 @@ from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
 from storage.partitions import Partitions
 from storage.pool import Database
+
+# Machines are shared: how long an example takes says nothing. What lands is judged by the same examples each
+# time; at home new ones are tried.
+settings.register_profile("home", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("home"), derandomize=True)
+settings.load_profile("ci" if "CI" in os.environ else "home")
 
 _TEMPLATE = "tests_template"
 _MEMORY_BYTES_MIN = 1_000_000_000
