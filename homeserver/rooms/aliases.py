@@ -89,14 +89,9 @@ class Directory:
         if not await self._aliases.insert(alias, view.room.room_nid, creator_nid, self._clock.now_ms()):
             raise AliasInUse(f"The alias {alias} is taken.")
 
-    async def reserve(self, alias: str, room_nid: int, creator: str) -> bool:
-        """Take an alias for a room that is being made; false if it is taken."""
-        creator_nid = await self._interning.nid("user", creator)
-        return await self._aliases.insert(alias, room_nid, creator_nid, self._clock.now_ms())
-
-    async def release(self, alias: str) -> None:
-        """Give an alias back, since its room was not made after all."""
-        await self._aliases.delete(alias)
+    async def is_taken(self, alias: str) -> bool:
+        """Whether an alias stands for a room already."""
+        return await self._aliases.find(alias) is not None
 
     async def delete(self, requester: Requester, alias: str) -> None:
         """Remove an alias: its maker may, an admin, and whoever may change the room's canonical alias.

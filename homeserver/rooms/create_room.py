@@ -15,8 +15,10 @@ from homeserver.rooms.compose import Composer, Numbers, add_rows, intern
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.new_room import RoomWishes, first_drafts
 from homeserver.rooms.ports import ProfileReader
-from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.registry import UNIQUE_VIOLATION, RoomRegistry
 from homeserver.runtime.randomness import Randomness
+from storage.journal import WriteRefused
+from storage.tables.aliases import ALIAS_INSERT
 from storage.tables.rooms import ROOM_INSERT, add_room_tip
 from storage.write import Write
 
@@ -83,13 +85,13 @@ class RoomCreation:
         }
         drafts = first_drafts(wishes, rules, creator, alias, profiles)
         room_nid = await self._registry.rooms.new_room_nid()
-        if alias is not None and not await self._directory.reserve(alias, room_nid, creator):
+        if alias is not None and await self._directory.is_taken(alias):
             raise RoomInUse(f"The alias {alias} is taken.")
         try:
-            return await self._write(rules, room_nid, drafts, is_public=wishes.visibility == "public")
-        except BaseException:
-            if alias is not None:
-                await self._directory.release(alias)
+            return await self._write(rules, room_nid, drafts, alias, is_public=wishes.visibility == "public")
+        except WriteRefused as error:
+            if alias is not None and error.sqlstate == UNIQUE_VIOLATION:
+                raise RoomInUse(f"The alias {alias} is taken.") from None
             raise
 
     def _rules(self, wishes: RoomWishes) -> RoomVersionRules:
@@ -100,16 +102,22 @@ class RoomCreation:
         return rules
 
     async def _write(
-        self, rules: RoomVersionRules, room_nid: int, drafts: list[Draft], *, is_public: bool
+        self,
+        rules: RoomVersionRules,
+        room_nid: int,
+        drafts: list[Draft],
+        alias: str | None,
+        *,
+        is_public: bool,
     ) -> str:
         numbers = await intern(self._registry.interning, drafts)
         room = RoomActor(self._new_room_id(rules), room_nid, rules)
         write = Write()
         position = self._compose_all(room, drafts, numbers, write)
-        write.add(
-            ROOM_INSERT, room_nid, room.room_id, rules.version, numbers[0].sender_nid,
-            self._composer.now_ms(), is_public,
-        )  # fmt: skip
+        creator_nid, now_ms = numbers[0].sender_nid, self._composer.now_ms()
+        write.add(ROOM_INSERT, room_nid, room.room_id, rules.version, creator_nid, now_ms, is_public)
+        if alias is not None:
+            write.add(ALIAS_INSERT, alias, room_nid, creator_nid, now_ms)
         add_room_tip(
             write, room_nid,
             extremities=_ids(room), depth=room.depth, last_position=position,

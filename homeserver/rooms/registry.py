@@ -21,10 +21,10 @@ from storage.tables.state import State
 from storage.tables.transactions import TRANSACTION_INSERT
 from storage.write import Write
 
-__all__ = ["ACTORS_MAX", "Decide", "RoomRegistry"]
+__all__ = ["ACTORS_MAX", "UNIQUE_VIOLATION", "Decide", "RoomRegistry"]
 
 ACTORS_MAX = 10_000
-_UNIQUE_VIOLATION = "23505"
+UNIQUE_VIOLATION = "23505"
 
 Decide = Callable[[RoomActor], Draft | None]
 """Looks at the room and says what to send; None if nothing is to be done. May refuse by raising."""
@@ -228,7 +228,7 @@ class RoomRegistry:
         try:
             return await sent.durable()
         except WriteRefused as error:
-            if origin is not None and error.sqlstate == _UNIQUE_VIOLATION:
+            if origin is not None and error.sqlstate == UNIQUE_VIOLATION:
                 # Sent so long ago that it was not at hand; storage knew.
                 stored = await self._sent_before.find_stored(origin, origin.key(room_id, draft.type))
                 if stored is not None:
