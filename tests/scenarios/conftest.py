@@ -90,19 +90,25 @@ def interop_python() -> str:
     return str(python)
 
 
-async def run_program(*command: str, cwd: Path | None = None, timeout_s: float = 100) -> str:
-    """Run a client program to its end; fails with what it printed."""
+async def run_program(*command: str, cwd: Path | None = None, timeout_s: float = 100, watch=None) -> str:
+    """Run a client program to its end; fails with what it printed. `watch` is called with each line."""
     environment = {**os.environ, "PATH": f"{_ROOT / '.venv-interop' / 'bin'}:{os.environ['PATH']}"}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
+    lines = []
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    text = output.decode(errors="replace")
+        async with asyncio.timeout(timeout_s):
+            async for line in process.stdout:
+                lines.append(line.decode(errors="replace"))
+                if watch is not None:
+                    await watch(lines[-1])
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = "".join(lines)
     assert process.returncode == 0, text[-4000:]
     return text
 

@@ -1,5 +1,6 @@
 """The main job: a stranger starts the server, and two people chat through clients that we did not write."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ async def test_two_nio_clients_exchange_500_messages_each_way_at_once(server, in
     said = await run_client(interop_python, str(_HERE / "nio" / "two_people.py"), server.base_url, "500")
 
     assert "1000 messages, the same order for both" in said
+
+
+async def test_two_nio_clients_go_on_after_kill_minus_nine(server, interop_python, run_client):
+    async def kill_in_the_middle(line):
+        if line == "acknowledged alice 150\n":
+            server.kill()
+            await asyncio.to_thread(server.start)
+
+    said = await run_client(
+        interop_python, str(_HERE / "nio" / "two_people.py"), server.base_url, "300", watch=kill_in_the_middle
+    )
+
+    assert "600 messages, the same order for both" in said
 
 
 async def test_matrix_js_sdk_logs_in_syncs_sends_and_receives(server, run_client):
