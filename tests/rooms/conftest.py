@@ -1,0 +1,60 @@
+import pytest
+
+from homeserver.core.signing import SigningKey
+from homeserver.rooms.compose import Composer
+from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.sent_before import SentBefore
+from homeserver.runtime.clock import SystemClock
+from storage.tables.events import Events
+from storage.tables.rooms import Rooms
+from storage.tables.state import State
+from storage.tables.transactions import Transactions
+from tests.doubles.rooms import RoomsServer
+
+
+@pytest.fixture
+async def rooms_server(database, tmp_path):
+    """Start a whole server without a socket: it makes the rooms that the registry of a test then holds."""
+    server = await RoomsServer(database, tmp_path).start()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def alice(rooms_server):
+    return await rooms_server.user("alice")
+
+
+@pytest.fixture
+async def requester(rooms_server, alice):
+    return await rooms_server.services.access_tokens.authenticate(alice.token)
+
+
+@pytest.fixture
+async def room(alice):
+    return await alice.create()
+
+
+@pytest.fixture
+def make_registry(rooms_server, database):
+    """Make registries on the journal of the server; each room is to be used through one of them alone."""
+    storage = rooms_server.storage
+    signing_key = SigningKey.generate(bytes(32), "a_test")
+
+    def make(**bounds):
+        return RoomRegistry(
+            composer=Composer(server_name="localhost", signing_key=signing_key, clock=SystemClock()),
+            journal=storage.journal,
+            interning=storage.interning,
+            rooms=Rooms(database),
+            state=State(database, Events(database)),
+            sent_before=SentBefore(Transactions(database)),
+            **bounds,
+        )
+
+    return make
+
+
+@pytest.fixture
+def registry(make_registry):
+    return make_registry()
