@@ -195,7 +195,8 @@ class Membership:
         if actor.membership(requester.user_id) in _PRESENT:
             raise UnknownError("Leave the room before you forget it.")
         user_nid = await self._interning.nid("user", requester.user_id)
-        write = Write()
+        # If it fails the actor is dropped, so what was composed on that actor must fail with it.
+        write = Write(order_key=room_id)
         write.add(FORGET, actor.room_nid, user_nid)
         # A client that goes away must not cancel the future: that would look like a failed write.
         await asyncio.shield(self._registry.append(actor, write))
