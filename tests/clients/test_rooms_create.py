@@ -178,6 +178,7 @@ async def test_an_alias_is_given_once(alice):
         ({"initial_state": [{"content": {}}]}, 400, "M_BAD_JSON"),
         ({"initial_state": [{"type": "org.x", "content": {"n": 0.5}}]}, 400, "M_BAD_JSON"),
         ({"power_level_content_override": {"users": {"bob": 1}}}, 400, "M_INVALID_ROOM_STATE"),
+        ({"power_level_content_override": {"users": {"@alice:localhost": 100}}}, 400, "M_INVALID_ROOM_STATE"),
         ({"power_level_content_override": {"ban": "50"}}, 400, "M_INVALID_ROOM_STATE"),
         ({"topic": "x" * 70_000}, 413, "M_TOO_LARGE"),
     ],

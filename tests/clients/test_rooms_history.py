@@ -227,9 +227,11 @@ async def test_members_are_read_by_membership_and_as_they_were(alice, bob, carol
 async def test_who_left_reads_the_members_as_they_were_then(alice, bob, carol, room):
     await bob.act(room, "leave")
     await carol.act(room, "join")
-    chunk = (await bob.get(path_of(room, "members")))["chunk"]
+    now = (await alice.get("/sync?timeout=0"))["next_batch"]
 
-    assert {event["state_key"] for event in chunk} == {alice.user_id, bob.user_id}
+    for query in ("", f"?at={now}"):
+        chunk = (await bob.get(path_of(room, f"members{query}")))["chunk"]
+        assert {event["state_key"] for event in chunk} == {alice.user_id, bob.user_id}
     assert await bob.try_("GET", path_of(room, "joined_members")) == FORBIDDEN
 
 
