@@ -24,6 +24,7 @@ from storage.write import Write
 
 __all__ = ["RoomCreation"]
 
+_NONCE = "org.isthmus.nonce"
 _OPAQUE_ID_LENGTH = 18
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -84,6 +85,9 @@ class RoomCreation:
             user_id: await self._profiles.profile_of(user_id) for user_id in {creator, *wishes.invite}
         }
         drafts = first_drafts(wishes, rules, creator, alias, profiles)
+        if rules.room_id_is_create_event_id:
+            # Two rooms that a user makes in one millisecond would be the same room.
+            drafts[0].content[_NONCE] = self._randomness.letters(_OPAQUE_ID_LENGTH, _LETTERS)
         room_nid = await self._registry.rooms.new_room_nid()
         if alias is not None and await self._directory.is_taken(alias):
             raise RoomInUse(f"The alias {alias} is taken.")

@@ -1,3 +1,4 @@
+import asyncio
 from urllib.parse import quote
 
 import pytest
@@ -57,6 +58,16 @@ async def test_a_room_is_of_the_default_version_and_named_by_its_create_event(al
     assert state["m.room.create", ""]["content"]["room_version"] == "12"
     assert room == "!" + state["m.room.create", ""]["event_id"][1:]
     assert all(event["room_id"] == room for event in state.values())
+
+
+async def test_rooms_made_in_the_same_millisecond_are_different_rooms(rooms_server, alice, monkeypatch):
+    now_ms = rooms_server.services.rooms.creation._composer.now_ms()
+    clock = rooms_server.services.rooms.creation._composer._clock
+    monkeypatch.setattr(type(clock), "now_ms", lambda self: now_ms)
+    rooms = await asyncio.gather(*[alice.create() for _ in range(5)])
+
+    assert len(set(rooms)) == 5
+    assert sorted((await alice.get("/joined_rooms"))["joined_rooms"]) == sorted(rooms)
 
 
 async def test_a_room_of_an_older_version_is_named_after_the_server(alice):
