@@ -53,15 +53,6 @@ class Transactions:
         )  # fmt: skip
         return [(key, event_id) for key, event_id in reversed(rows)]
 
-    async def recent(self, session_id: int, limit: int) -> list[tuple[str, str]]:
-        """Read (key, event ID) of the session's last transactions, oldest first."""
-        rows = await self._database.fetch(
-            "SELECT key, event_id FROM transactions WHERE session_id = %b::bigint"
-            " ORDER BY position DESC LIMIT %b::bigint",
-            session_id, limit,
-        )  # fmt: skip
-        return [(key, event_id) for key, event_id in reversed(rows)]
-
     async def expire(self, before_position: int) -> int:
         """Forget what was sent before a position; returns how many."""
         return await self._database.execute(
