@@ -34,11 +34,13 @@ class Origin:
     Attributes:
         requester: who asks.
         transaction_id: the client's, unique to the session and endpoint.
+        target: ID of the event that is redacted, which is part of that endpoint's path.
     """
 
     requester: Requester
     transaction_id: str
+    target: str = ""
 
     def key(self, room_id: str, event_type: str) -> str:
         """The key that the transaction is stored under."""
-        return f"{room_id}|{event_type}|{self.transaction_id}"
+        return f"{room_id}|{event_type}{self.target}|{self.transaction_id}"

@@ -136,10 +136,11 @@ class RoomRegistry:
                 # A room that does not exist must not make new numbers.
                 await self._existing_actor(room_id)
                 (numbers,) = await intern(self.interning, [draft])
-            actor = self._actors.get(room_id)
+            actor = self._actors.pop(room_id, None)
             if actor is None:
                 await self._existing_actor(room_id)
                 continue
+            self._actors[room_id] = actor  # used just now: it comes last
             break
         return self._carry_out(actor, draft, numbers, origin=origin, decide=decide, target=target)
 

@@ -82,7 +82,7 @@ class Sending:
             _check_redaction(room, requester.user_id, target)
             return draft
 
-        origin = Origin(requester, transaction_id)
+        origin = Origin(requester, transaction_id, event_id)
         # What is redacted already stays as the first redaction left it.
         fresh = target if target.redacted_because is None else None
         return await self._registry.send(room_id, draft, origin=origin, decide=decide, target=fresh)

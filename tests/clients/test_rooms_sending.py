@@ -216,3 +216,16 @@ async def test_an_alias_is_no_room_to_send_to(alice, room):
     path = f"/rooms/{quote('#room:localhost')}/send/m.room.message/t"
 
     assert await alice.try_("PUT", path, message("hello")) == FORBIDDEN
+
+
+async def test_a_transaction_id_counts_for_one_event_that_is_redacted(alice):
+    room = await alice.create()
+    first, second = await alice.send(room, "first"), await alice.send(room, "second")
+    made = [
+        (await alice.ask("PUT", f"/rooms/{quote(room)}/redact/{quote(event_id)}/same", {}))["event_id"]
+        for event_id in (first, second, first)
+    ]
+
+    assert made[0] != made[1]
+    assert made[2] == made[0]
+    assert await alice.texts(room) == [None, None]

@@ -134,6 +134,17 @@ async def test_actors_used_longest_ago_are_evicted_and_come_back(make_registry, 
     assert await alice.texts(rooms[0]) == ["again", rooms[0]]
 
 
+async def test_sending_to_a_room_is_using_it(make_registry, alice):
+    registry = make_registry(actors_max=2)
+    busy, quiet, new = [await alice.create() for _ in range(3)]
+    await registry.send(busy, draft("1"))
+    await registry.send(quiet, draft("2"))
+    await registry.send(busy, draft("3"))
+    await registry.send(new, draft("4"))
+
+    assert set(registry._actors) == {busy, new}
+
+
 async def test_a_room_with_writes_in_flight_is_not_evicted(make_registry, alice):
     registry = make_registry(actors_max=1)
     busy, other = await alice.create(), await alice.create()
