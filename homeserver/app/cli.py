@@ -35,7 +35,7 @@ def main() -> None:
     """Run the command that the arguments name."""
     if sys.argv[1:2] == ["load"]:
         # Imported for this command only: it brings an HTTP client, which a server has no use for.
-        from clients.load.cli import load  # noqa: PLC0415
+        from clients.load.cli import load  # noqa: PLC0415 - only for this command
 
         app.command("load")(load)
     else:

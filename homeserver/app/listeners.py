@@ -116,8 +116,8 @@ def _is_at_work(site: HttpSite) -> bool:
 def _tls(certificate: str, key: str) -> Any:
     """TLS with the chain in `certificate`, for HTTP/1.1."""
     # Costs 10 MB of memory, which a server behind a proxy need not spend.
-    from OpenSSL import SSL  # noqa: PLC0415
-    from twisted.internet.ssl import DefaultOpenSSLContextFactory  # noqa: PLC0415
+    from OpenSSL import SSL  # noqa: PLC0415 - only with TLS
+    from twisted.internet.ssl import DefaultOpenSSLContextFactory  # noqa: PLC0415 - only with TLS
 
     factory = DefaultOpenSSLContextFactory(key, certificate, sslmethod=SSL.TLS_SERVER_METHOD)
     context: Any = factory.getContext()

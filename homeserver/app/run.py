@@ -27,7 +27,7 @@ def run_server(
     """
     reactor = install_reactor()
     # Everything else of Twisted comes with it, and so must wait for the reactor.
-    from homeserver.app.life import Life  # noqa: PLC0415
+    from homeserver.app.life import Life  # noqa: PLC0415 - after the reactor
 
     loop = asyncio.get_event_loop_policy().get_event_loop()
     life = Life(configuration, reactor, register_command=register_command)

@@ -9,16 +9,16 @@ LOOP = uvloop.new_event_loop()
 asyncio.set_event_loop(LOOP)
 asyncioreactor.install(LOOP)
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol  # noqa: E402
-from twisted.internet import reactor  # noqa: E402
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol  # noqa: E402 - after the reactor
+from twisted.internet import reactor  # noqa: E402 - after the reactor
 
-from homeserver.http.adapter import make_site, websocket_upgrade  # noqa: E402
-from homeserver.http.dispatch import Dispatcher  # noqa: E402
-from homeserver.http.endpoint import Authentication, RateLimit, endpoint, endpoints_of  # noqa: E402
-from homeserver.http.response import Response, json_response  # noqa: E402
-from homeserver.http.router import Router  # noqa: E402
-from homeserver.runtime.clock import SystemClock  # noqa: E402
-from homeserver.runtime.observation import ignore_observations  # noqa: E402
+from homeserver.http.adapter import make_site, websocket_upgrade  # noqa: E402 - after the reactor
+from homeserver.http.dispatch import Dispatcher  # noqa: E402 - after the reactor
+from homeserver.http.endpoint import Authentication, RateLimit, endpoint, endpoints_of  # noqa: E402 - after the reactor
+from homeserver.http.response import Response, json_response  # noqa: E402 - after the reactor
+from homeserver.http.router import Router  # noqa: E402 - after the reactor
+from homeserver.runtime.clock import SystemClock  # noqa: E402 - after the reactor
+from homeserver.runtime.observation import ignore_observations  # noqa: E402 - after the reactor
 
 PUBLIC = {"authentication": Authentication.NONE, "rate_limit": RateLimit.NONE, "spec": "a test"}
 

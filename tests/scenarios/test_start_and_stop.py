@@ -1,6 +1,5 @@
 """Start, stop and start again, as an operator does."""
 
-import os
 
 import aiohttp
 import psutil
@@ -35,7 +34,6 @@ async def test_stopping_leaves_no_process_behind(server):
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="reads /proc")
 async def test_an_idle_server_is_small(server):
     resident_mb = psutil.Process(server.process.pid).memory_info().rss / 1e6
 
