@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from homeserver.core.auth.selection import StateKey
 from homeserver.core.errors import Forbidden, NotFound, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import parse_room_id
@@ -57,8 +58,12 @@ class RoomRegistry:
         self._actors: dict[str, RoomActor] = {}  # the one used longest ago comes first
         self._loading: dict[str, asyncio.Future[RoomActor]] = {}
 
-    async def actor(self, room_id: str) -> RoomActor:
+    async def actor(self, room_id: str, *keys: StateKey) -> RoomActor:
         """Find a room's actor, loading it if need be. It is the room's until the next await, no longer.
+
+        Args:
+            room_id: the room.
+            keys: of the state that the caller is going to look at, beside what every room has at hand.
 
         Raises:
             NotFound: there is no such room here.

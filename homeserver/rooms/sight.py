@@ -4,6 +4,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from homeserver.core.content.history_visibility import WORLD_READABLE, history_visibility_of
@@ -11,6 +12,7 @@ from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.errors import Forbidden
 from homeserver.core.visibility import VisibleHistory
 from storage.interning import Interning
+from storage.tables.events import StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import RoomRow, Rooms
 from storage.tables.state import State
@@ -106,3 +108,7 @@ class Sight:
             [(one.position, history_visibility_of(one.event)) for one in visibilities],
             [(one.position, membership_of(one.event)) for one in memberships],
         )
+
+    async def visible(self, history: VisibleHistory, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Those events of one room that the user may see whose history this is, in their order."""
+        return [one for one in stored if history.is_visible(one.position)]
