@@ -1,0 +1,1 @@
+"""State resolution of every room version, as pure functions."""

@@ -1,0 +1,67 @@
+"""State resolution, version 2 and version 2.1.
+
+Spec: https://spec.matrix.org/v1.19/rooms/v2/#state-resolution and
+https://spec.matrix.org/v1.19/rooms/v12/#state-resolution
+"""
+
+from homeserver.core.auth.selection import StateKey
+from homeserver.core.content.member import BAN, LEAVE, membership_in
+from homeserver.core.event.pdu import Event
+from homeserver.core.room_versions import StateResolution
+from homeserver.core.state.auth_chain import ancestors_down_to, auth_difference, conflicted_subgraph
+from homeserver.core.state.conflict import Conflicts, conflicted_nids
+from homeserver.core.state.iterative import apply_allowed
+from homeserver.core.state.ordering import mainline_order, power_order
+from homeserver.core.state.world import Asking, World
+
+__all__ = ["is_power_event", "resolve_v2"]
+
+_POWER_LEVELS: StateKey = ("m.room.power_levels", "")
+_POWER_TYPES = frozenset(("m.room.power_levels", "m.room.join_rules"))
+_REMOVED = frozenset((BAN, LEAVE))
+
+
+def is_power_event(event: Event) -> bool:
+    """Say whether an event might take away somebody's ability to do something in the room."""
+    if event.type in _POWER_TYPES:
+        return event.state_key is not None
+    if event.type != "m.room.member" or event.state_key is None or event.sender == event.state_key:
+        return False
+    return membership_in(event.content) in _REMOVED
+
+
+def resolve_v2(world: World, conflicts: Conflicts) -> Asking[dict[StateKey, int]]:
+    """Resolve conflicts; returns what the resolved state has beside the unconflicted state."""
+    is_v2_1 = world.create.rules.state_resolution is StateResolution.V2_1
+    full = yield from _full_conflicted_set(world, conflicts, with_subgraph=is_v2_1)
+    yield from world.have_events(full)
+    # 1. Power events, and what allows them, in the reverse topological power ordering.
+    power = {nid for nid in full if is_power_event(world.events[nid])}
+    if power:
+        chains = yield from ancestors_down_to(world, power, min(full))
+        power = chains & full
+    first = yield from power_order(world, power)
+    # 2. Apply them: to nothing in version 2.1, to the unconflicted state before.
+    state: dict[StateKey, int] = {}
+    yield from apply_allowed(world, first, state, from_unconflicted=not is_v2_1)
+    # 3. The rest in the mainline ordering, based on the power levels that came of that.
+    power_levels = state.get(_POWER_LEVELS)
+    if power_levels is None and not is_v2_1:
+        yield from world.have_state((_POWER_LEVELS,))
+        power_levels = world.unconflicted[_POWER_LEVELS]
+    rest = yield from mainline_order(world, full - power, power_levels)
+    # 4. Apply them as well.
+    yield from apply_allowed(world, rest, state, from_unconflicted=not is_v2_1)
+    # 5. What is unconflicted stays as it is.
+    yield from world.have_state([key for key in state if key not in conflicts])
+    return {key: nid for key, nid in state.items() if key in conflicts or world.unconflicted[key] is None}
+
+
+def _full_conflicted_set(world: World, conflicts: Conflicts, *, with_subgraph: bool) -> Asking[set[int]]:
+    conflicted = conflicted_nids(conflicts)
+    sets = [{nid for nid in values if nid is not None} for values in zip(*conflicts.values(), strict=True)]
+    difference = yield from auth_difference(world, sets)
+    full = conflicted | difference
+    if with_subgraph:
+        full |= yield from conflicted_subgraph(world, conflicted)
+    return full
