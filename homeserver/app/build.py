@@ -10,6 +10,7 @@ from clients.websocket.connection import Services as WebSocketServices
 from clients.websocket.protocol import WebSockets
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
+from homeserver.accounts.ignored_users import IgnoredUsers
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
@@ -41,6 +42,7 @@ class Services:
     access_tokens: AccessTokens
     devices: Devices
     filters: Filters
+    ignored_users: IgnoredUsers
     interactive: InteractiveAuthentication
     logins: Logins
     profile_changes: ProfileChanges
@@ -72,6 +74,8 @@ async def build_services(
         with suppress(InvalidParam):  # it is there since an earlier start
             await registration.create_token(token)
     profiles = Profiles(database=database, server_name=server_name)
+    ignored_users = IgnoredUsers(database)
+    stack.callback(storage.bus.subscribe(ignored_users.take_in))
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     rooms = build_rooms(
@@ -81,6 +85,7 @@ async def build_services(
         access_tokens=access_tokens,
         devices=Devices(database=database, access_tokens=access_tokens),
         filters=Filters(database),
+        ignored_users=ignored_users,
         interactive=InteractiveAuthentication(database=database, clock=clock, randomness=randomness),
         logins=Logins(
             database=database, passwords=passwords, access_tokens=access_tokens, clock=clock,

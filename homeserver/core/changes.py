@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
 
-__all__ = ["Change", "EventChange"]
+__all__ = ["AccountDataChange", "Change", "EventChange"]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,3 +47,20 @@ class EventChange(Change):
     session_id: int | None = None
     device_id: str | None = None
     redacted: Event | None = None
+
+
+@dataclass(slots=True, eq=False)
+class AccountDataChange(Change):
+    """Account data that a user set or deleted.
+
+    Attributes:
+        user_id: whose it is; nobody else is told.
+        room_id: the room that it is about; None for global account data.
+        type: its type.
+        content: the JSON object; None if it was deleted.
+    """
+
+    user_id: str
+    room_id: str | None
+    type: str
+    content: bytes | None

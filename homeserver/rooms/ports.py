@@ -3,7 +3,14 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-__all__ = ["ProfileReader"]
+__all__ = ["IgnoredUsersReader", "ProfileReader"]
+
+
+class IgnoredUsersReader(Protocol):
+    """Knows whom users do not want to hear: their message events are left out of what a user reads."""
+
+    def ignored_by(self, user_id: str) -> Coroutine[Any, Any, frozenset[str]]:
+        """The users whose message events this user is not shown; their state events are."""
 
 
 class ProfileReader(Protocol):
