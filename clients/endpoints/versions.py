@@ -9,6 +9,8 @@ __all__ = ["VersionsEndpoints"]
 # Clients take this as a set and choose the paths that they call by it. What is here is as v1.19 has it.
 _VERSIONS = [f"v1.{minor}" for minor in range(1, 20)]
 _UNSTABLE_FEATURES = {
+    # Deletion of account data.
+    "org.matrix.msc3391": True,
     # COMPAT: clients look for these although the version says it: profile fields (v1.16).
     "uk.tcpip.msc4133": True,
     "uk.tcpip.msc4133.stable": True,

@@ -9,6 +9,7 @@ from typing import Any
 from clients.websocket.connection import Services as WebSocketServices
 from clients.websocket.protocol import WebSockets
 from homeserver.accounts.access_tokens import AccessTokens
+from homeserver.accounts.account_data import AccountData
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.ignored_users import IgnoredUsers
 from homeserver.accounts.login import Logins
@@ -40,6 +41,7 @@ class Services:
     """What the endpoints call."""
 
     access_tokens: AccessTokens
+    account_data: AccountData
     devices: Devices
     filters: Filters
     ignored_users: IgnoredUsers
@@ -83,6 +85,7 @@ async def build_services(
     )
     return Services(
         access_tokens=access_tokens,
+        account_data=AccountData(queries=database, journal=storage.journal),
         devices=Devices(database=database, access_tokens=access_tokens),
         filters=Filters(database),
         ignored_users=ignored_users,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from clients.endpoints.account import AccountEndpoints
+from clients.endpoints.account_data import AccountDataEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
 from clients.endpoints.aliases import AliasesEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
@@ -20,8 +21,10 @@ from clients.endpoints.registration import RegistrationEndpoints
 from clients.endpoints.room_state import RoomStateEndpoints
 from clients.endpoints.sending import SendingEndpoints
 from clients.endpoints.sync import SyncEndpoints
+from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
+from homeserver.accounts.tags import Tags
 from homeserver.app.build import Services
 from homeserver.app.build_rooms import RoomServices
 from homeserver.app.storage import Runtime
@@ -58,6 +61,7 @@ def _accounts(
     server_name = configuration.server_name
     logins, interactive, devices = services.logins, services.interactive, services.devices
     yield AccountEndpoints()
+    yield AccountDataEndpoints(account_data=services.account_data)
     yield AdminRegisterEndpoints(
         registration=services.registration, logins=logins, interactive=interactive,
         randomness=runtime.randomness, shared_secret=services.registration_secret, server_name=server_name,
@@ -74,6 +78,7 @@ def _accounts(
         registration=services.registration, logins=logins, interactive=interactive,
         mode=configuration.registration.mode, server_name=server_name,
     )  # fmt: skip
+    yield TagsEndpoints(tags=Tags(services.account_data))
     yield VersionsEndpoints(software_version=VERSION)
     yield WellKnownEndpoints(base_url=base_url)
 

@@ -7,7 +7,7 @@ from homeserver.core.changes import AccountDataChange
 from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
-__all__ = ["ACCOUNT_DATA_UPSERT", "add", "changes_after", "find", "of_rooms", "of_user", "usage"]
+__all__ = ["ACCOUNT_DATA_UPSERT", "add", "changes_after", "find", "of_rooms", "of_user", "usage_beside"]
 
 ACCOUNT_DATA_UPSERT = Statement(
     name="account_data",
@@ -68,13 +68,15 @@ async def of_rooms(queries: Queries, user_id: str, room_ids: Collection[str]) ->
     )
 
 
-async def usage(queries: Queries, user_id: str) -> tuple[int, int]:
-    """How many entries a user has, deleted ones too, and how many bytes of content."""
+async def usage_beside(
+    queries: Queries, user_id: str, room_id: str | None, type_: str
+) -> tuple[int, int]:
+    """How many entries a user has beside this one, deleted ones too, and how many bytes of content."""
     row = await queries.fetch_one(
         "SELECT count(*), coalesce(sum(octet_length(content)), 0)::bigint FROM account_data"
-        " WHERE user_id = %b",
-        user_id,
-    )
+        " WHERE user_id = %b AND (room_id, type) <> (%b, %b)",
+        user_id, room_id or "", type_,
+    )  # fmt: skip
     assert row is not None, "an aggregate yields its row"
     return row[0], row[1]
 
