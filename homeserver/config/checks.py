@@ -3,13 +3,20 @@
 import ipaddress
 from typing import Any
 
+from homeserver.core.content.retention import LIFETIME_MS_MAX
 from homeserver.core.identifiers import is_valid_server_name
 from homeserver.core.room_versions import ROOM_VERSIONS
 
-__all__ = ["address", "address_ranges", "apis", "base_url", "room_version", "server_name"]
+__all__ = [
+    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "lifetime_or_0", "room_version",
+    "server_name",
+]  # fmt: skip
 
 APIS = ("client", "admin", "health")
 """What a listener can serve; federation joins with the federation edge."""
+LIFETIME_MS_MIN = 3_600_000
+CLASSES_MAX = 16
+"""Each is some dozens of partitions, which every look at `events` has to pass by."""
 
 
 def server_name(value: str) -> str | None:
@@ -52,3 +59,17 @@ def base_url(value: Any) -> str | None:
 def room_version(value: str) -> str | None:
     """A room version that rooms can be made with."""
     return None if value in ROOM_VERSIONS else "one of the room versions " + ", ".join(ROOM_VERSIONS)
+
+
+def lifetime_or_0(value: int) -> str | None:
+    """0, or a lifetime of events."""
+    expected = f"0, or milliseconds from {LIFETIME_MS_MIN} to {LIFETIME_MS_MAX}"
+    return None if value == 0 or LIFETIME_MS_MIN <= value <= LIFETIME_MS_MAX else expected
+
+
+def class_lifetimes(values: tuple[int, ...]) -> str | None:
+    """The lifetimes of the retention classes."""
+    fit = all(LIFETIME_MS_MIN <= value <= LIFETIME_MS_MAX for value in values)
+    if fit and list(values) == sorted(set(values)) and 0 < len(values) <= CLASSES_MAX:
+        return None
+    return f"1 to {CLASSES_MAX} lifetimes in growing order, each from {LIFETIME_MS_MIN} to {LIFETIME_MS_MAX}"

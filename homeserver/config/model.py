@@ -12,7 +12,7 @@ from homeserver.config.keys import at_least, between, key, one_of, section
 __all__ = [
     "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
     "MetricsSection", "OutgoingSection", "PasswordsSection", "RateLimit", "RateLimitsSection",
-    "RegistrationMode", "RegistrationSection", "RoomsSection", "TokensSection",
+    "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection", "SpamLimitsSection", "TokensSection",
 ]  # fmt: skip
 
 RegistrationMode = Literal["open", "token", "closed"]
@@ -121,6 +121,20 @@ class RateLimitsSection:
 
 
 @dataclass(frozen=True, slots=True)
+class SpamLimitsSection:
+    """What a user may reach others with; admins are exempt. Off where all rate limits are off."""
+
+    enabled: bool = key(default=True, meaning="false switches these off")
+    invites_per_issuer: RateLimit = _limit(0.2, 300, "invitations that one user sends")
+    invites_per_recipient: RateLimit = _limit(0.02, 50, "invitations that one user gets")
+    invites_per_room: RateLimit = _limit(0.5, 300, "invitations to one room")
+    joins_per_user: RateLimit = _limit(0.2, 100, "joins, and knocks, of one user")
+    joins_per_room: RateLimit = _limit(20.0, 1_000, "joins of, and knocks on, one room")
+    room_creations: RateLimit = _limit(0.02, 50, "rooms that one user makes")
+    invites_per_new_room_max: int = key(200, "users invited while a room is made", check=between(0, 1_000))
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingSection:
     """Requests that the server makes."""
 
@@ -135,6 +149,26 @@ class RoomsSection:
     """Rooms."""
 
     default_room_version: str = key("12", "of new rooms", check=checks.room_version)
+    redacted_content_kept_ms: int = key(
+        604_800_000, "how long storage keeps what a redaction took away; 0: not at all", check=at_least(0)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSection:
+    """For how long rooms keep their timelines; state is kept in any case."""
+
+    enabled: bool = key(default=False, meaning="false: every event is kept, whatever a room says")
+    default_lifetime_ms: int = key(
+        0, "of rooms without m.room.retention; 0: for ever", check=checks.lifetime_or_0
+    )
+    lifetime_ms_min: int = key(86_400_000, "no room may have less", check=checks.lifetime_or_0)
+    lifetime_ms_max: int = key(0, "no room may have more; 0: no bound", check=checks.lifetime_or_0)
+    class_lifetimes_ms: tuple[int, ...] = key(
+        (86_400_000, 604_800_000, 2_592_000_000, 7_776_000_000, 31_536_000_000),
+        "storage drops events after one of these, the first that is long enough for the room",
+        check=checks.class_lifetimes,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +207,9 @@ class Configuration:
     passwords: PasswordsSection = section(PasswordsSection, "hashing of passwords (argon2id)")
     tokens: TokensSection = section(TokensSection, "access tokens")
     rooms: RoomsSection = section(RoomsSection, "rooms")
+    retention: RetentionSection = section(RetentionSection, "for how long rooms keep their timelines")
     limits: LimitsSection = section(LimitsSection, "limits of single requests")
     rate_limits: RateLimitsSection = section(RateLimitsSection, "how often one may ask")
+    spam_limits: SpamLimitsSection = section(SpamLimitsSection, "what a user may reach others with")
     outgoing: OutgoingSection = section(OutgoingSection, "requests that the server makes")
     logging: LoggingSection = section(LoggingSection, "what is logged, on standard error")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from homeserver.config.keys import key_of
-from homeserver.config.model import Configuration
+from homeserver.config.model import Configuration, RetentionSection
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigurationError", "Mistake", "apply_environment", "parse"]
 
@@ -179,6 +179,26 @@ def _contradictions(made: Configuration) -> list[Mistake]:
         )
     if made.registration.mode == "token" and not made.registration.tokens:
         mistakes.append(Mistake("registration.tokens", "none", "at least one with registration.mode token"))
+    return mistakes + _retention_contradictions(made.retention)
+
+
+def _retention_contradictions(made: RetentionSection) -> list[Mistake]:
+    low, high, default = made.lifetime_ms_min, made.lifetime_ms_max, made.default_lifetime_ms
+    longest = made.class_lifetimes_ms[-1]
+    mistakes = []
+    if high and high < low:
+        mistakes.append(
+            Mistake("retention.lifetime_ms_max", str(high), f"at least lifetime_ms_min, which is {low}, or 0")
+        )
+    if default and (default < low or (high and default > high)):
+        mistakes.append(
+            Mistake("retention.default_lifetime_ms", str(default), "0, or between lifetime_ms_min and _max")
+        )
+    # A room that wants more than the longest class is kept for ever: that must not be how a bound is passed.
+    for name, value in (("lifetime_ms_max", high), ("default_lifetime_ms", default)):
+        if value > longest:
+            expected = f"0, or at most the last of class_lifetimes_ms, which is {longest}"
+            mistakes.append(Mistake(f"retention.{name}", str(value), expected))
     return mistakes
 
 

@@ -1,0 +1,35 @@
+-- Retention: for how long rooms keep their timelines, and what redactions took away.
+
+-- Classes beside 0, which keeps for ever. Each lifetime that was ever configured is a class and stays one, since
+-- events may be in it.
+CREATE TABLE retention_classes (
+    lifetime_ms bigint NOT NULL UNIQUE CHECK (lifetime_ms > 0),
+    class smallint PRIMARY KEY CHECK (class > 0)
+);
+
+-- For how long a room's message events are shown; null for ever. Its class keeps them at least so long.
+ALTER TABLE rooms ADD COLUMN retention_lifetime_ms bigint;
+CREATE INDEX rooms_retained ON rooms (room_nid) WHERE retention_class <> 0;
+
+-- What time it is, as a position: one row, set forward by the server every minute. Reads compare with it, so that
+-- all of them agree on what is over its lifetime.
+CREATE TABLE retention_clock (position bigint NOT NULL);
+INSERT INTO retention_clock VALUES (0);
+
+-- Rooms whose message events are on their way into the class of the room. What is at or below done_position is there.
+CREATE TABLE retention_moves (
+    room_nid bigint PRIMARY KEY,
+    done_position bigint NOT NULL
+);
+
+-- Events as they were before a redaction, for a time.
+CREATE TABLE redacted_events (
+    room_nid bigint NOT NULL,
+    -- Of the event, and of the redaction: the age counts from there.
+    position bigint NOT NULL,
+    redacted_position bigint NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    json bytea NOT NULL,
+    PRIMARY KEY (room_nid, event_id)
+);
+CREATE INDEX redacted_events_by_age ON redacted_events (redacted_position);
