@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from homeserver.accounts.profile import Profiles
+from homeserver.app.build_entry import EntryServices, build_entry
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
@@ -11,6 +12,7 @@ from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.compose import Composer
 from homeserver.rooms.create_room import RoomCreation
 from homeserver.rooms.history import History
+from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
@@ -23,6 +25,7 @@ from storage.tables.events import Events
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
+from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions
 
 __all__ = ["RoomServices", "build_rooms"]
@@ -35,6 +38,7 @@ class _Tables:
         database = storage.database
         self.aliases = Aliases(database)
         self.events = Events(database)
+        self.groups = StateGroups(database)
         self.memberships = Memberships(database)
         self.rooms = Rooms(database)
         self.state = State(database, self.events)
@@ -48,6 +52,7 @@ class RoomServices:
     creation: RoomCreation
     directory: Directory
     history: History
+    entry: EntryServices
     members: Members
     membership: Membership
     sending: Sending
@@ -64,8 +69,11 @@ def build_rooms(
         server_name=server_name, signing_key=data_directory.signing_key(), clock=runtime.clock
     )
     registry = RoomRegistry(
-        composer=composer, journal=storage.journal, interning=interning, rooms=tables.rooms,
-        state=tables.state, sent_before=SentBefore(tables.transactions),
+        composer=composer, journal=storage.journal, interning=interning,
+        loading=RoomLoading(
+            rooms=tables.rooms, events=tables.events, state=tables.state, groups=tables.groups
+        ),
+        sent_before=SentBefore(tables.transactions),
     )  # fmt: skip
     sight = Sight(
         rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning
@@ -77,25 +85,25 @@ def build_rooms(
         aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
         server_name=server_name,
     )  # fmt: skip
-    membership = Membership(
-        registry=registry, directory=directory, profiles=profiles, memberships=tables.memberships,
-        interning=interning, server_name=server_name,
-    )  # fmt: skip
+    entry = build_entry(
+        configuration, runtime, storage, registry=registry, directory=directory, profiles=profiles
+    )
     return RoomServices(
         creation=RoomCreation(
-            registry=registry, composer=composer, directory=directory, membership=membership,
+            registry=registry, composer=composer, directory=directory, membership=entry.membership,
             profiles=profiles, randomness=runtime.randomness,
             default_room_version=configuration.rooms.default_room_version,
         ),
         directory=directory,
+        entry=entry,
         history=History(sight=sight, events=tables.events, state=tables.state, client_events=client_events),
         members=Members(
             sight=sight, state=tables.state, memberships=tables.memberships, interning=interning,
             client_events=client_events,
         ),
-        membership=membership,
+        membership=entry.membership,
         sending=Sending(
-            registry=registry, events=tables.events, aliases=tables.aliases, server_name=server_name
+            registry=registry, events=tables.events, aliases=tables.aliases, membership=entry.membership
         ),
         state_reads=StateReads(sight=sight, state=tables.state, client_events=client_events),
     )  # fmt: skip

@@ -36,6 +36,11 @@ class EventChange(Change):
         session_id: that session (`Requester.session_id`).
         device_id: the device of that session.
         redacted: for a redaction that took effect: the event it redacted, as it is after the redaction.
+        state_group: the state before the event, as storage numbers it.
+        is_current: a state event became part of the current state; False if state resolution prefers another.
+        resets: state events that state resolution brought (back) into the current state when it took this in.
+        removed: types and state keys for which the current state lost what it had.
+        is_forked: the state before the event is not what was the current state when it came.
     """
 
     room_id: str
@@ -47,6 +52,11 @@ class EventChange(Change):
     session_id: int | None = None
     device_id: str | None = None
     redacted: Event | None = None
+    state_group: int = 0
+    is_current: bool = True
+    resets: tuple[Event, ...] = ()
+    removed: tuple[tuple[str, str], ...] = ()
+    is_forked: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -5,17 +5,69 @@ await between looking at the state and handing the write to the journal, so the 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.history_visibility import history_visibility_of
 from homeserver.core.content.member import membership_of
 from homeserver.core.content.power_levels import PowerLevels
-from homeserver.core.event.builder import Reference
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
+from homeserver.rooms.room_state import RoomState
+from storage.state_chain import StateChain
+from storage.tables.events import EventNumbers
 
-__all__ = ["RoomActor"]
+__all__ = ["Extremity", "RoomActor", "StateEntry", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extremity:
+    """An end of a room's graph.
+
+    Attributes:
+        event: the event that no other names as its predecessor yet.
+        group: the state after it.
+    """
+
+    event: Event
+    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """What the current state has, from now on, for one type and state key.
+
+    Attributes:
+        key: type and state key.
+        numbers: what storage calls them; of a member event, the user as well.
+        event: the event; None if the state has lost what it had.
+        nid: the number of the event; 0 for None.
+    """
+
+    key: StateKey
+    numbers: EventNumbers
+    event: Event | None
+    nid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event makes of its room.
+
+    Attributes:
+        event: the event.
+        position: its place.
+        chain: the current state after it.
+        entries: what has changed of that.
+        extremities: the ends of the graph after it.
+    """
+
+    event: Event
+    position: int
+    chain: StateChain
+    entries: Sequence[StateEntry]
+    extremities: tuple[Extremity, ...]
 
 
 class RoomActor:
@@ -25,42 +77,49 @@ class RoomActor:
         room_id: as clients name it; empty until the create event is there, if the ID follows from that.
         room_nid: as storage numbers it.
         rules: of the room's version.
-        state: the current state.
+        state: the current state, so far as it is at hand.
+        chain: the current state as storage knows it.
         extremities: the ends of the graph.
         depth: the greatest depth.
         last_position: of the last event.
+        retention_class: of its timeline events.
         writes_in_flight: handed to the journal, not yet committed.
         last_commit: the future of the last of those.
     """
 
     __slots__ = (
-        "depth", "extremities", "last_commit", "last_position", "room_id", "room_nid", "rules", "state",
-        "writes_in_flight",
+        "chain", "depth", "extremities", "last_commit", "last_position", "retention_class", "room_id",
+        "room_nid", "rules", "state", "writes_in_flight",
     )  # fmt: skip
 
     def __init__(
-        self, room_id: str, room_nid: int, rules: RoomVersionRules, *, state: Iterable[Event] = (),
-        extremities: tuple[Reference, ...] = (), depth: int = 0, last_position: int = 0,
+        self, room_id: str, room_nid: int, rules: RoomVersionRules, *, state: RoomState | None = None,
+        chain: StateChain | None = None, extremities: Sequence[Extremity] = (), last_position: int = 0,
+        retention_class: int = 0,
     ) -> None:  # fmt: skip
+        """Take a room as storage has it; without a state, one that is being made."""
         self.room_id = room_id
         self.room_nid = room_nid
         self.rules = rules
-        self.state: dict[StateKey, Event] = {(event.type, event.state_key or ""): event for event in state}
-        self.extremities = extremities
-        self.depth = depth
+        self.state = RoomState(is_whole=True) if state is None else state
+        self.chain = StateChain() if chain is None else chain
+        self.extremities = tuple(extremities)
+        self.depth = max((one.event.depth for one in extremities), default=0)
         self.last_position = last_position
+        self.retention_class = retention_class
         self.writes_in_flight = 0
         self.last_commit: asyncio.Future[None] | None = None
 
-    def advance(self, event: Event, position: int) -> None:
-        """Take in an event that was composed on top of all before it."""
-        self.extremities = (event,)
-        self.depth = event.depth
-        self.last_position = position
-        if event.state_key is not None:
-            self.state[event.type, event.state_key] = event
+    def advance(self, step: Step) -> None:
+        """Take in an event."""
+        self.extremities = step.extremities
+        self.depth = max(self.depth, step.event.depth)
+        self.last_position = step.position
+        self.chain = step.chain
+        for entry in step.entries:
+            self.state.put(entry.key, entry.event, entry.nid)
         if not self.room_id:
-            self.room_id = event.room_id
+            self.room_id = step.event.room_id
 
     def member(self, user_id: str) -> Event | None:
         """The user's member event."""

@@ -1,9 +1,7 @@
 """From a draft to a signed event that its room allows, and to the rows that store it. No awaits here."""
 
-from dataclasses import dataclass
-
 from homeserver.core.auth.check import authorize
-from homeserver.core.auth.selection import auth_types_for
+from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.changes import EventChange
 from homeserver.core.content.member import membership_of
 from homeserver.core.errors import Forbidden
@@ -11,36 +9,22 @@ from homeserver.core.event.builder import build_event
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import server_name_of
 from homeserver.core.signing import SigningKey
-from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.actor import Extremity, RoomActor, StateEntry, Step
 from homeserver.rooms.commands import Draft
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
-from storage.tables.events import add_event
+from storage.state_delta import packed_key
+from storage.tables.events import EventNumbers, EventPlace, add_event
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.state import add_state
+from storage.tables.state_groups import add_state_group
 from storage.write import Write
 
-__all__ = ["Composer", "Numbers", "add_rows", "intern", "known_numbers"]
+__all__ = ["Composer", "add_rows", "add_state_rows", "add_step", "intern", "known_numbers"]
 
 MEMBER = "m.room.member"
+_CREATE: StateKey = ("m.room.create", "")
 _NOT_FORGOTTEN = False
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """What storage calls the strings of an event.
-
-    Attributes:
-        type_nid: of the type.
-        sender_nid: of the sender.
-        state_key_nid: of the state key, if it has one.
-        member_nid: of the user whom a member event is about.
-    """
-
-    type_nid: int
-    sender_nid: int
-    state_key_nid: int | None = None
-    member_nid: int | None = None
 
 
 class Composer:
@@ -61,24 +45,30 @@ class Composer:
         """Tell the time by the clock that events are stamped with."""
         return self._clock.now_ms()
 
-    def compose(self, room: RoomActor, draft: Draft) -> Event:
+    def compose(self, room: RoomActor, draft: Draft) -> tuple[Event, list[int]]:
         """Build, sign and authorise the event that would follow in the room; the room stays as it is.
+
+        Returns:
+            The event, and the numbers of its auth events.
 
         Raises:
             BadJson: the content has no canonical JSON.
             Forbidden: the room does not allow it.
+            NotLoadedError: it takes state that is not at hand.
             TooLarge: the event or one of its keys is over the limit.
         """
-        rules, state = room.rules, room.state
+        rules = room.rules
         keys = auth_types_for(rules, draft.type, draft.sender, draft.state_key, draft.content)
+        state = room.state.select((_CREATE, *keys))
+        found = [key for key in keys if key in state]
         event = build_event(
             rules=rules,
             type=draft.type,
             sender=draft.sender,
             content=draft.content,
             room_id=room.room_id or None,
-            prev_events=room.extremities,
-            auth_events=[state[key] for key in keys if key in state],
+            prev_events=[one.event for one in room.extremities],
+            auth_events=[state[key] for key in found],
             depth=room.depth + 1,
             origin_server_ts=self._clock.now_ms(),
             server_name=self.server_name,
@@ -89,34 +79,34 @@ class Composer:
         denied = authorize(event, state)
         if denied is not None:
             raise Forbidden(denied.reason)
-        return event
+        return event, [room.state.nid(key) for key in found]
 
 
-def known_numbers(interning: Interning, draft: Draft) -> Numbers | None:
+def known_numbers(interning: Interning, draft: Draft) -> EventNumbers | None:
     """Number the strings of a draft from memory; None if one is not at hand."""
     type_nid = interning.known("type", draft.type)
     sender_nid = interning.known("user", draft.sender)
     if type_nid is None or sender_nid is None:
         return None
     if draft.state_key is None:
-        return Numbers(type_nid, sender_nid)
+        return EventNumbers(type_nid, sender_nid)
     state_key_nid = interning.known("state_key", draft.state_key)
     if state_key_nid is None:
         return None
     if draft.type != MEMBER:
-        return Numbers(type_nid, sender_nid, state_key_nid)
+        return EventNumbers(type_nid, sender_nid, state_key_nid)
     member_nid = interning.known("user", draft.state_key)
-    return None if member_nid is None else Numbers(type_nid, sender_nid, state_key_nid, member_nid)
+    return None if member_nid is None else EventNumbers(type_nid, sender_nid, state_key_nid, member_nid)
 
 
-async def intern(interning: Interning, drafts: list[Draft]) -> list[Numbers]:
+async def intern(interning: Interning, drafts: list[Draft]) -> list[EventNumbers]:
     """Number the strings of drafts, giving new numbers where needed."""
     types = await interning.nids("type", {draft.type for draft in drafts})
     named = {draft.state_key for draft in drafts if draft.type == MEMBER and draft.state_key is not None}
     users = await interning.nids("user", {draft.sender for draft in drafts} | named)
     keys = await interning.nids("state_key", {d.state_key for d in drafts if d.state_key is not None})
     return [
-        Numbers(
+        EventNumbers(
             types[draft.type],
             users[draft.sender],
             None if draft.state_key is None else keys[draft.state_key],
@@ -126,31 +116,74 @@ async def intern(interning: Interning, drafts: list[Draft]) -> list[Numbers]:
     ]
 
 
+def add_step(
+    write: Write, room: RoomActor, event: Event, auth_nids: list[int], numbers: EventNumbers, position: int,
+    *, server_name: str,
+) -> tuple[EventChange, Step]:  # fmt: skip
+    """Add an event of ours, which follows all that is in the room; returns what it makes of the room.
+
+    Raises:
+        NotLoadedError: what it replaces is not at hand.
+    """
+    chain = room.chain
+    entries = []
+    if event.state_key is not None:
+        assert numbers.state_key_nid is not None
+        room.state.select([(event.type, event.state_key)])
+        entries = [StateEntry((event.type, event.state_key), numbers, event, position)]
+        planned = chain.plan({packed_key(numbers.type_nid, numbers.state_key_nid): position})
+        if not planned.is_step:
+            add_state_group(write, room.room_nid, position, planned)
+        chain = chain.after(position, planned)
+    place = EventPlace(position, room.chain.group, auth_nids, retention_class=room.retention_class)
+    change = add_rows(write, room, event, numbers, place)
+    add_state_rows(write, room, change, entries, server_name=server_name)
+    return change, Step(event, position, chain, entries, (Extremity(event, chain.group),))
+
+
 def add_rows(
-    write: Write, room: RoomActor, event: Event, numbers: Numbers, position: int, *, server_name: str
+    write: Write, room: RoomActor, event: Event, numbers: EventNumbers, place: EventPlace
 ) -> EventChange:
-    """Add the rows and the change of an event to a write; call before the room takes the event in."""
-    add_event(
-        write, event, position=position, room_nid=room.room_nid, type_nid=numbers.type_nid,
-        sender_nid=numbers.sender_nid, state_key_nid=numbers.state_key_nid,
-    )  # fmt: skip
-    change = EventChange(position, event.room_id, event)
-    state_key, state_key_nid = event.state_key, numbers.state_key_nid
-    if state_key is not None and state_key_nid is not None:
-        replaced = room.state.get((event.type, state_key))
-        if replaced is not None:
-            change.replaces = replaced.event_id
-            change.replaced = replaced
-        add_state(
-            write, room_nid=room.room_nid, type_nid=numbers.type_nid, state_key_nid=state_key_nid,
-            event_id=event.event_id, position=position, replaced_event_id=change.replaces,
-        )  # fmt: skip
-        if numbers.member_nid is not None:
-            change.previous_membership = None if replaced is None else membership_of(replaced)
-            is_local = server_name_of(state_key) == server_name
-            write.add(
-                MEMBERSHIP_UPSERT, room.room_nid, numbers.member_nid, membership_of(event), event.event_id,
-                position, _NOT_FORGOTTEN, is_local,
-            )  # fmt: skip
+    """Add the rows of an event, and the change that tells of it, to a write."""
+    add_event(write, event, room.room_nid, numbers, place)
+    change = EventChange(place.position, event.room_id, event, state_group=place.state_group or 0)
     write.changes.append(change)
     return change
+
+
+def add_state_rows(
+    write: Write, room: RoomActor, change: EventChange, entries: list[StateEntry], *, server_name: str
+) -> None:
+    """Add what an event changes of the current state; call before the room takes it in.
+
+    Raises:
+        NotLoadedError: what is replaced is not at hand.
+    """
+    event = change.event
+    change.is_current = event.state_key is None
+    resets, removed = [], []
+    for entry in entries:
+        numbers, replaced = entry.numbers, room.state.get(entry.key)
+        assert numbers.state_key_nid is not None
+        if entry.event is event:
+            change.is_current = True
+            change.replaced = replaced
+            change.replaces = None if replaced is None else replaced.event_id
+            if numbers.member_nid is not None and replaced is not None:
+                change.previous_membership = membership_of(replaced)
+        elif entry.event is None:
+            removed.append(entry.key)
+        else:
+            resets.append(entry.event)
+        add_state(
+            write, room_nid=room.room_nid, type_nid=numbers.type_nid, state_key_nid=numbers.state_key_nid,
+            position=change.position, nid=entry.nid or None,
+        )  # fmt: skip
+        if numbers.member_nid is not None:
+            is_local = server_name_of(entry.key[1]) == server_name
+            event_id = "" if entry.event is None else entry.event.event_id
+            write.add(
+                MEMBERSHIP_UPSERT, room.room_nid, numbers.member_nid, membership_of(entry.event), event_id,
+                change.position, _NOT_FORGOTTEN, is_local,
+            )  # fmt: skip
+    change.resets, change.removed = tuple(resets), tuple(removed)

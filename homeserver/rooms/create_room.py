@@ -11,7 +11,7 @@ from homeserver.core.room_versions import ROOM_VERSIONS, RoomVersionRules, rules
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.aliases import Directory
 from homeserver.rooms.commands import Draft
-from homeserver.rooms.compose import Composer, Numbers, add_rows, intern
+from homeserver.rooms.compose import Composer, add_step, intern
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.new_room import RoomWishes, first_drafts
 from homeserver.rooms.ports import ProfileReader
@@ -19,6 +19,7 @@ from homeserver.rooms.registry import UNIQUE_VIOLATION, RoomRegistry
 from homeserver.runtime.randomness import Randomness
 from storage.journal import WriteRefused
 from storage.tables.aliases import ALIAS_INSERT
+from storage.tables.events import EventNumbers
 from storage.tables.rooms import ROOM_INSERT, add_room_tip
 from storage.write import Write
 
@@ -124,7 +125,8 @@ class RoomCreation:
             write.add(ALIAS_INSERT, alias, room_nid, creator_nid, now_ms)
         add_room_tip(
             write, room_nid,
-            extremities=_ids(room), depth=room.depth, last_position=position,
+            extremities=[one.event.event_id for one in room.extremities], depth=room.depth,
+            last_position=position, state_group=room.chain.group,
         )  # fmt: skip
         committed = self._registry.append(room, write)
         self._registry.keep(room)
@@ -132,17 +134,19 @@ class RoomCreation:
         return room.room_id
 
     def _compose_all(
-        self, room: RoomActor, drafts: list[Draft], numbers: list[Numbers], write: Write
+        self, room: RoomActor, drafts: list[Draft], numbers: list[EventNumbers], write: Write
     ) -> int:
         position = 0
         for draft, numbered in zip(drafts, numbers, strict=True):
             try:
-                event = self._composer.compose(room, draft)
+                event, auth_nids = self._composer.compose(room, draft)
             except Forbidden as error:
                 raise InvalidRoomState(f"The {draft.type} event is not allowed: {error.error}") from None
             position = self._registry.journal.next_position()
-            add_rows(write, room, event, numbered, position, server_name=self._composer.server_name)
-            room.advance(event, position)
+            _, step = add_step(
+                write, room, event, auth_nids, numbered, position, server_name=self._composer.server_name
+            )
+            room.advance(step)
         return position
 
     def _new_room_id(self, rules: RoomVersionRules) -> str:
@@ -151,6 +155,3 @@ class RoomCreation:
         opaque = self._randomness.letters(_OPAQUE_ID_LENGTH, _LETTERS)
         return f"!{opaque}:{self._composer.server_name}"
 
-
-def _ids(room: RoomActor) -> list[str]:
-    return [one if isinstance(one, str) else one.event_id for one in room.extremities]

@@ -1,24 +1,23 @@
 """The active rooms: finds a room's actor, loads it, evicts it, and carries out what is sent to it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.errors import Forbidden, NotFound, Unavailable
 from homeserver.core.event.pdu import Event
-from homeserver.core.identifiers import parse_room_id
-from homeserver.core.room_versions import rules_for
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft, Origin
-from homeserver.rooms.compose import Composer, Numbers, add_rows, intern, known_numbers
+from homeserver.rooms.compose import Composer, add_step, intern, known_numbers
+from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.outcomes import Sent
+from homeserver.rooms.room_state import NotLoadedError
 from homeserver.rooms.sent_before import SentBefore
 from storage.interning import Interning
 from storage.journal import Journal, WriteRefused
-from storage.tables.events import add_redaction
-from storage.tables.rooms import Rooms, add_room_tip
-from storage.tables.state import State
+from storage.tables.events import EventNumbers, add_redaction
+from storage.tables.rooms import add_room_tip
 from storage.tables.transactions import TRANSACTION_INSERT
 from storage.write import Write
 
@@ -38,25 +37,24 @@ class RoomRegistry:
         composer: makes events.
         journal: takes writes.
         interning: numbers strings.
-        rooms: reads rooms.
-        state: reads state.
+        loading: reads rooms.
         sent_before: knows repeated transactions.
         actors_max: more than that are kept only while they have writes in flight.
     """
 
     def __init__(
-        self, *, composer: Composer, journal: Journal, interning: Interning, rooms: Rooms, state: State,
+        self, *, composer: Composer, journal: Journal, interning: Interning, loading: RoomLoading,
         sent_before: SentBefore, actors_max: int = ACTORS_MAX,
     ) -> None:  # fmt: skip
         self.composer = composer
         self.journal = journal
         self.interning = interning
-        self.rooms = rooms
-        self._state = state
+        self.loading = loading
+        self.rooms = loading.rooms
         self._sent_before = sent_before
         self._actors_max = actors_max
         self._actors: dict[str, RoomActor] = {}  # the one used longest ago comes first
-        self._loading: dict[str, asyncio.Future[RoomActor]] = {}
+        self._loads: dict[str, asyncio.Future[RoomActor]] = {}
 
     async def actor(self, room_id: str, *keys: StateKey) -> RoomActor:
         """Find a room's actor, loading it if need be. It is the room's until the next await, no longer.
@@ -68,39 +66,35 @@ class RoomRegistry:
         Raises:
             NotFound: there is no such room here.
         """
-        actor = self._actors.pop(room_id, None)
-        if actor is not None:
-            self._actors[room_id] = actor
-            return actor
-        loading = self._loading.get(room_id)
+        while True:
+            actor = self._actors.pop(room_id, None)
+            if actor is None:
+                actor = await self._loading_of(room_id)
+                if actor is not self._actors.get(room_id):
+                    continue  # dropped while we waited
+            else:
+                self._actors[room_id] = actor
+            missing = actor.state.missing(keys)
+            if not missing:
+                return actor
+            await self.loading.load_state(actor, missing)
+
+    def _loading_of(self, room_id: str) -> Awaitable[RoomActor]:
+        loading = self._loads.get(room_id)
         if loading is None:
             # A task, since those who wait for it must not lose it when the first of them goes away.
-            loading = self._loading[room_id] = asyncio.ensure_future(self._load(room_id))
+            loading = self._loads[room_id] = asyncio.ensure_future(self._load(room_id))
             loading.add_done_callback(lambda done: self._loaded(room_id, done))
-        return await asyncio.shield(loading)
+        return asyncio.shield(loading)
 
     def _loaded(self, room_id: str, done: "asyncio.Future[RoomActor]") -> None:
-        del self._loading[room_id]
+        del self._loads[room_id]
         if not done.cancelled():
             done.exception()  # whoever waits hears of it; nobody may be left
 
     async def _load(self, room_id: str) -> RoomActor:
-        try:
-            parse_room_id(room_id)
-        except ValueError as error:
-            raise NotFound(str(error)) from None
-        row = await self.rooms.find(room_id)
-        tip = None if row is None else await self.rooms.tip(row.room_nid)
-        if row is None or tip is None:
-            raise NotFound("There is no such room on this server.")
-        rules = rules_for(row.version)
-        assert rules is not None, f"room version {row.version} was known when the room was stored"
-        state = await self._state.current(row.room_nid)
-        actor = RoomActor(
-            room_id, row.room_nid, rules, state=[stored.event for stored in state],
-            extremities=tip.extremities, depth=tip.depth, last_position=tip.last_position,
-        )  # fmt: skip
-        self.journal.raise_floor(tip.last_position)
+        actor = await self.loading.load(room_id)
+        self.journal.raise_floor(actor.last_position)
         self.keep(actor)
         return actor
 
@@ -146,8 +140,10 @@ class RoomRegistry:
                 await self._existing_actor(room_id)
                 continue
             self._actors[room_id] = actor  # used just now: it comes last
-            break
-        return self._carry_out(actor, draft, numbers, origin=origin, decide=decide, target=target)
+            try:
+                return self._carry_out(actor, draft, numbers, origin=origin, decide=decide, target=target)
+            except NotLoadedError as error:
+                await self.loading.load_state(actor, error.keys)
 
     async def _existing_actor(self, room_id: str) -> RoomActor:
         try:
@@ -157,7 +153,7 @@ class RoomRegistry:
             raise Forbidden("You are not in this room, or it does not exist.") from None
 
     def _carry_out(
-        self, actor: RoomActor, draft: Draft, numbers: Numbers, *, origin: Origin | None,
+        self, actor: RoomActor, draft: Draft, numbers: EventNumbers, *, origin: Origin | None,
         decide: Decide | None, target: Event | None,
     ) -> Sent:  # fmt: skip
         key = ""
@@ -169,18 +165,19 @@ class RoomRegistry:
         if decide is not None:
             decided = decide(actor)
             if decided is None:
-                there = actor.state.get((draft.type, draft.state_key or ""))
+                there = None if draft.state_key is None else actor.state.get((draft.type, draft.state_key))
                 return Sent("" if there is None else there.event_id, actor.last_commit)
             draft = decided
-        event = self.composer.compose(actor, draft)
+        event, auth_nids = self.composer.compose(actor, draft)
         position = self.journal.next_position()
         write = Write()
-        change = add_rows(
-            write, actor, event, numbers, position, server_name=self.composer.server_name
+        change, step = add_step(
+            write, actor, event, auth_nids, numbers, position, server_name=self.composer.server_name
         )
         add_room_tip(
-            write, actor.room_nid, extremities=(event.event_id,), depth=event.depth, last_position=position
-        )
+            write, actor.room_nid, extremities=(event.event_id,), depth=event.depth, last_position=position,
+            state_group=step.chain.group,
+        )  # fmt: skip
         if target is not None:
             change.redacted = target.redacted_by(event)
             add_redaction(write, change.redacted, event.event_id)
@@ -190,9 +187,9 @@ class RoomRegistry:
             change.device_id = origin.requester.device_id
             write.add(TRANSACTION_INSERT, change.session_id, key, event.event_id, position)
         sent = Sent(event.event_id, self.append(actor, write))
-        actor.advance(event, position)
+        actor.advance(step)
         if change.redacted is not None:
-            _replace(actor, change.redacted)
+            actor.state.redact(change.redacted)
         if origin is not None:
             self._sent_before.note(origin, key, sent)
         return sent
@@ -210,6 +207,8 @@ class RoomRegistry:
             failed = done.cancelled() or done.exception() is not None
             if failed and self._actors.get(actor.room_id) is actor:
                 del self._actors[actor.room_id]  # what it holds is not so; load it again
+            if not actor.writes_in_flight:
+                actor.state.trim()
 
         committed.add_done_callback(settle)
         return committed
@@ -241,9 +240,3 @@ class RoomRegistry:
                     return stored
             raise
 
-
-def _replace(actor: RoomActor, redacted: Event) -> None:
-    key = (redacted.type, redacted.state_key or "")
-    there = actor.state.get(key)
-    if redacted.state_key is not None and there is not None and there.event_id == redacted.event_id:
-        actor.state[key] = redacted

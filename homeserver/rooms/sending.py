@@ -8,10 +8,11 @@ from typing import Any
 from homeserver.core.auth.redaction import may_redact
 from homeserver.core.errors import BadAlias, Forbidden, InvalidParam, NotFound
 from homeserver.core.event.pdu import Event
-from homeserver.core.identifiers import parse_room_alias, parse_user_id
+from homeserver.core.identifiers import parse_room_alias
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft, Origin
+from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
 from storage.tables.aliases import Aliases
 from storage.tables.events import Events
@@ -20,7 +21,6 @@ __all__ = ["REDACTION", "Sending"]
 
 REDACTION = "m.room.redaction"
 _CANONICAL_ALIAS = "m.room.canonical_alias"
-_AUTHORISED = "join_authorised_via_users_server"
 _NOT_REDACTABLE = frozenset(("m.room.create", "m.room.server_acl"))
 
 
@@ -31,14 +31,16 @@ class Sending:
         registry: the rooms.
         events: finds what is to be redacted.
         aliases: finds what aliases stand for.
-        server_name: ours.
+        membership: sets member events.
     """
 
-    def __init__(self, *, registry: RoomRegistry, events: Events, aliases: Aliases, server_name: str) -> None:
+    def __init__(
+        self, *, registry: RoomRegistry, events: Events, aliases: Aliases, membership: Membership
+    ) -> None:
         self._registry = registry
         self._events = events
         self._aliases = aliases
-        self._server_name = server_name
+        self._membership = membership
 
     async def send(
         self,
@@ -97,6 +99,7 @@ class Sending:
             BadJson: the content has no canonical JSON.
             Forbidden: the user may not set this there.
             InvalidParam: a canonical alias is no alias, or a member no user.
+            LimitExceeded: too many invitations or joins.
             TooLarge: the event is over a size limit.
             Unavailable: it was not stored; the same may be tried again.
         """
@@ -105,9 +108,7 @@ class Sending:
         if event_type == REDACTION:
             raise InvalidParam("A redaction is no state: send it through the redact endpoint.")
         if event_type == "m.room.member":
-            self._check_member(state_key)
-            # Our signature would vouch for whatever a client says here.
-            content = {key: value for key, value in content.items() if key != _AUTHORISED}
+            return await self._membership.set_member(requester, room_id, state_key, content)
         if event_type == _CANONICAL_ALIAS:
             await self._check_aliases(room_id, content)
         draft = Draft(event_type, requester.user_id, content, state_key)
@@ -122,7 +123,7 @@ class Sending:
 
     async def _target(self, requester: Requester, room_id: str, event_id: str) -> Event:
         try:
-            room = await self._registry.actor(room_id)
+            room = await self._registry.actor(room_id, ("m.room.member", requester.user_id))
         except NotFound:
             raise Forbidden("You are not in this room, or it does not exist.") from None
         if room.membership(requester.user_id) != "join":
@@ -133,14 +134,6 @@ class Sending:
         if stored is None or stored.event.room_id != room_id:
             raise NotFound("There is no such event in this room.")
         return stored.event
-
-    def _check_member(self, user_id: str) -> None:
-        try:
-            named = parse_user_id(user_id)
-        except ValueError as error:
-            raise InvalidParam(str(error)) from None
-        if named.server_name != self._server_name:
-            raise Forbidden("Users of other servers cannot be in rooms of this one yet.")
 
     async def _check_aliases(self, room_id: str, content: dict[str, Any]) -> None:
         """Check that the aliases which are new stand for the room."""

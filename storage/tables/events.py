@@ -12,7 +12,7 @@ from storage.write import Statement, Write
 
 __all__ = [
     "EVENT_COLUMNS", "EVENT_ID_INSERT", "EVENT_INSERT", "REDACT", "Direction", "EventFilter", "EventFlags",
-    "Events", "StoredEvent", "add_event", "add_redaction",
+    "EventNumbers", "EventPlace", "Events", "StoredEvent", "add_event", "add_redaction",
 ]  # fmt: skip
 
 Direction = Literal["b", "f"]
@@ -36,19 +36,18 @@ EVENT_INSERT = Statement(
     name="events",
     rank=20,
     sql=(
-        "INSERT INTO events (position, room_nid, sender_nid, state_key_nid, depth, type_nid, retention_class,"
-        " flags, event_id, prev_events, auth_events, json)"
-        " SELECT new.position, new.room_nid, new.sender_nid, new.state_key_nid, new.depth, new.type_nid,"
-        " new.retention_class, new.flags, new.event_id, new.prev_events::text[], new.auth_events::text[],"
-        " new.json"
-        " FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::integer[],"
-        " %b::smallint[], %b::smallint[], %b::text[], %b::text[], %b::text[], %b::bytea[])"
-        " AS new (position, room_nid, sender_nid, state_key_nid, depth, type_nid, retention_class, flags,"
-        " event_id, prev_events, auth_events, json)"
+        "INSERT INTO events (position, room_nid, sender_nid, state_key_nid, depth, state_group, type_nid,"
+        " retention_class, flags, event_id, auth_nids, json)"
+        " SELECT new.position, new.room_nid, new.sender_nid, new.state_key_nid, new.depth, new.state_group,"
+        " new.type_nid, new.retention_class, new.flags, new.event_id, new.auth_nids::bigint[], new.json"
+        " FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[],"
+        " %b::integer[], %b::smallint[], %b::smallint[], %b::text[], %b::text[], %b::bytea[])"
+        " AS new (position, room_nid, sender_nid, state_key_nid, depth, state_group, type_nid,"
+        " retention_class, flags, event_id, auth_nids, json)"
     ),
 )
-"""Columns: position, room_nid, sender_nid, state_key_nid, depth, type_nid, retention_class, flags, event_id,
-prev_events, auth_events (both as array literals), canonical JSON. `add_event` fills them in."""
+"""Columns: position, room_nid, sender_nid, state_key_nid, depth, state_group, type_nid, retention_class,
+flags, event_id, auth_nids (as an array literal), canonical JSON. `add_event` fills them in."""
 
 EVENT_ID_INSERT = Statement(
     name="event_ids",
@@ -77,7 +76,7 @@ REDACT = Statement(
 
 EVENT_COLUMNS = (
     "events.position, events.room_nid, events.flags, events.event_id, events.json, events.redacted_because,"
-    " rooms.version"
+    " rooms.version, events.state_group"
 )
 """What `Events.assemble` reads; a query joins `events` and `rooms`."""
 
@@ -85,6 +84,24 @@ _BY_ID = (
     f"SELECT {EVENT_COLUMNS} FROM event_ids JOIN events ON events.room_nid = event_ids.room_nid"
     " AND events.position = event_ids.position AND events.retention_class = event_ids.retention_class"
     " JOIN rooms ON rooms.room_nid = event_ids.room_nid WHERE event_ids.event_id = ANY(%b::text[])"
+)
+_BY_NIDS = (
+    f"SELECT {EVENT_COLUMNS}, asked.nid FROM unnest(%b::bigint[]) AS asked (nid)"
+    " LEFT JOIN moved_events AS moved ON moved.room_nid = %b::bigint AND moved.nid = asked.nid"
+    " JOIN events ON events.room_nid = %b::bigint AND events.position = coalesce(moved.position, asked.nid)"
+    " AND events.retention_class = 0 JOIN rooms ON rooms.room_nid = events.room_nid"
+)
+_NIDS_OF = (
+    "SELECT event_ids.event_id, coalesce(moved.nid, event_ids.position) FROM event_ids"
+    " LEFT JOIN moved_events AS moved ON moved.room_nid = event_ids.room_nid"
+    " AND moved.position = event_ids.position"
+    " WHERE event_ids.room_nid = %b::bigint AND event_ids.event_id = ANY(%b::text[])"
+)
+_AUTH_NIDS = (
+    "SELECT asked.nid, events.auth_nids FROM unnest(%b::bigint[]) AS asked (nid)"
+    " LEFT JOIN moved_events AS moved ON moved.room_nid = %b::bigint AND moved.nid = asked.nid"
+    " JOIN events ON events.room_nid = %b::bigint AND events.position = coalesce(moved.position, asked.nid)"
+    " AND events.retention_class = 0"
 )
 _PAGE = (
     f"SELECT {EVENT_COLUMNS} FROM events JOIN rooms ON rooms.room_nid = events.room_nid"
@@ -106,6 +123,7 @@ class StoredEvent:
         event: the event; as redacted, if it was, with `redacted_because` filled in.
         is_redacted: whether it was.
         flags: all of what is known of it.
+        state_group: the state before it; None for an outlier.
     """
 
     position: int
@@ -113,6 +131,14 @@ class StoredEvent:
     event: Event
     is_redacted: bool = False
     flags: EventFlags = EventFlags.NONE
+    state_group: int | None = None
+
+    @property
+    def group_after(self) -> int | None:
+        """The state after it: that of its own position, if it is an accepted state event."""
+        if self.state_group is None or not self.event.is_state or self.flags & EventFlags.REJECTED:
+            return self.state_group
+        return self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,21 +176,58 @@ class EventFilter:
         return sql, parameters
 
 
-def add_event(
-    write: Write, event: Event, *, position: int, room_nid: int, type_nid: int, sender_nid: int,
-    state_key_nid: int | None = None, flags: EventFlags = EventFlags.NONE,
-) -> None:  # fmt: skip
-    """Add an event's rows to a write. The class is 0, which keeps for ever, until rooms have policies."""
+@dataclass(frozen=True, slots=True)
+class EventNumbers:
+    """What storage calls the strings of an event.
+
+    Attributes:
+        type_nid: of the type.
+        sender_nid: of the sender.
+        state_key_nid: of the state key, if it has one.
+        member_nid: of the user whom a member event is about.
+    """
+
+    type_nid: int
+    sender_nid: int
+    state_key_nid: int | None = None
+    member_nid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPlace:
+    """Where an event belongs.
+
+    Attributes:
+        position: its place in its room's timeline.
+        state_group: the state before it; None for an outlier.
+        auth_nids: of a state event: the numbers of its auth events.
+        flags: what else is known of it.
+        retention_class: of its room; state events are kept for ever all the same.
+    """
+
+    position: int
+    state_group: int | None
+    auth_nids: Sequence[int] = ()
+    flags: EventFlags = EventFlags.NONE
+    retention_class: int = 0
+
+
+def add_event(write: Write, event: Event, room_nid: int, numbers: EventNumbers, place: EventPlace) -> None:
+    """Add an event's rows to a write."""
+    state_key_nid = numbers.state_key_nid
     assert (event.state_key is None) == (state_key_nid is None)
-    event_id = event.event_id
+    kept_for, auth_nids = place.retention_class, None
+    if state_key_nid is not None:
+        kept_for = 0
+        auth_nids = "{" + ",".join([str(nid) for nid in place.auth_nids]) + "}"
     write.rows.append((
         EVENT_INSERT,
         (
-            position, room_nid, sender_nid, state_key_nid, event.depth, type_nid, 0, int(flags), event_id,
-            _array_literal(event.prev_events), _array_literal(event.auth_events), event.canonical,
+            place.position, room_nid, numbers.sender_nid, state_key_nid, event.depth, place.state_group,
+            numbers.type_nid, kept_for, int(place.flags), event.event_id, auth_nids, event.canonical,
         ),
     ))  # fmt: skip
-    write.rows.append((EVENT_ID_INSERT, (event_id, room_nid, position, 0)))
+    write.rows.append((EVENT_ID_INSERT, (event.event_id, room_nid, place.position, kept_for)))
 
 
 def add_redaction(write: Write, redacted: Event, redaction_event_id: str) -> None:
@@ -193,6 +256,25 @@ class Events:
             return {}
         rows = await self._database.fetch(_BY_ID, asked)
         return {stored.event.event_id: stored for stored in await self.assemble(rows)}
+
+    async def by_nids(self, room_nid: int, nids: Iterable[int]) -> dict[int, StoredEvent]:
+        """Find state events by their numbers: their positions, or those that they had as outliers."""
+        asked = list(nids)
+        if not asked:
+            return {}
+        rows = await self._database.fetch(_BY_NIDS, asked, room_nid, room_nid)
+        stored = await self.assemble([row[:-1] for row in rows])
+        return {row[-1]: one for row, one in zip(rows, stored, strict=True)}
+
+    async def nids_of(self, room_nid: int, event_ids: Iterable[str]) -> dict[str, int]:
+        """Tell the numbers of those events of a room that are stored."""
+        rows = await self._database.fetch(_NIDS_OF, room_nid, list(event_ids))
+        return dict(rows)
+
+    async def auth_nids(self, room_nid: int, nids: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """Tell the numbers of the auth events of state events."""
+        rows = await self._database.fetch(_AUTH_NIDS, list(nids), room_nid, room_nid)
+        return {nid: tuple(auth_nids) for nid, auth_nids in rows}
 
     async def page(
         self, room_nid: int, from_position: int | None, direction: Direction, limit: int, *,
@@ -232,12 +314,12 @@ class Events:
         """Make events of rows of `EVENT_COLUMNS`, and find the redactions of those that were redacted."""
         stored: list[StoredEvent] = []
         redacted: dict[str, list[Event]] = {}
-        for position, room_nid, flags, event_id, json, redacted_because, version in rows:
+        for position, room_nid, flags, event_id, json, redacted_because, version, state_group in rows:
             rules = rules_for(version)
             assert rules is not None, f"room version {version} was known when the room was stored"
             event = Event.parse(json, rules, event_id)
             is_redacted = bool(flags & EventFlags.REDACTED)
-            stored.append(StoredEvent(position, room_nid, event, is_redacted, EventFlags(flags)))
+            stored.append(StoredEvent(position, room_nid, event, is_redacted, EventFlags(flags), state_group))
             if redacted_because is not None:
                 redacted.setdefault(redacted_because, []).append(event)
         if redacted:
@@ -248,15 +330,6 @@ class Events:
                 for event in redacted[redaction.event_id]:
                     event.redacted_because = redaction
         return stored
-
-
-def _array_literal(texts: Sequence[str]) -> str:
-    if not texts:
-        return "{}"
-    literal = '","'.join(texts)
-    if "\\" in literal or '"' in literal.replace('","', ""):  # event IDs of room versions 1 and 2 may be odd
-        literal = '","'.join([text.replace("\\", "\\\\").replace('"', '\\"') for text in texts])
-    return '{"' + literal + '"}'
 
 
 def _like(pattern: str) -> str:

@@ -26,16 +26,17 @@ ROOM_TIP_UPSERT = Statement(
     name="room_tips",
     rank=40,
     sql=(
-        "INSERT INTO room_tips (room_nid, extremities, depth, last_position)"
-        " SELECT room_nid, extremities::text[], depth, last_position"
-        " FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[])"
-        " AS new (room_nid, extremities, depth, last_position)"
+        "INSERT INTO room_tips (room_nid, extremities, depth, last_position, state_group)"
+        " SELECT room_nid, extremities::text[], depth, last_position, state_group"
+        " FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[])"
+        " AS new (room_nid, extremities, depth, last_position, state_group)"
         " ON CONFLICT (room_nid) DO UPDATE SET extremities = excluded.extremities, depth = excluded.depth,"
-        " last_position = excluded.last_position"
+        " last_position = excluded.last_position, state_group = excluded.state_group"
     ),
     keys=(0,),
 )
-"""Columns: room_nid, forward extremities (as an array literal), depth, last_position. See `add_room_tip`."""
+"""Columns: room_nid, forward extremities (as an array literal), depth, last_position, state_group. See
+`add_room_tip`."""
 
 _COLUMNS = "room_nid, room_id, version, creator_nid, created_ms, is_public"
 
@@ -69,21 +70,24 @@ class RoomTip:
         extremities: IDs of the forward extremities.
         depth: the greatest depth among them.
         last_position: of the room's last event.
+        state_group: the current state.
     """
 
     extremities: tuple[str, ...]
     depth: int
     last_position: int
+    state_group: int
 
 
 def add_room_tip(
-    write: Write, room_nid: int, *, extremities: Sequence[str], depth: int, last_position: int
-) -> None:
+    write: Write, room_nid: int, *, extremities: Sequence[str], depth: int, last_position: int,
+    state_group: int,
+) -> None:  # fmt: skip
     """Add to a write where the room's graph ends after it."""
     assert extremities, "a graph has an end"
     quoted = [text.replace("\\", "\\\\").replace('"', '\\"') for text in extremities]
     literal = '{"' + '","'.join(quoted) + '"}'
-    write.rows.append((ROOM_TIP_UPSERT, (room_nid, literal, depth, last_position)))
+    write.rows.append((ROOM_TIP_UPSERT, (room_nid, literal, depth, last_position, state_group)))
 
 
 class Rooms:
@@ -127,9 +131,11 @@ class Rooms:
     async def tip(self, room_nid: int) -> RoomTip | None:
         """Read where the room's graph ends."""
         row = await self._database.fetch_one(
-            "SELECT extremities, depth, last_position FROM room_tips WHERE room_nid = %b::bigint", room_nid
+            "SELECT extremities, depth, last_position, state_group FROM room_tips"
+            " WHERE room_nid = %b::bigint",
+            room_nid,
         )
-        return RoomTip(tuple(row[0]), row[1], row[2]) if row is not None else None
+        return RoomTip(tuple(row[0]), *row[1:]) if row is not None else None
 
     async def last_positions(self, room_nids: Iterable[int]) -> dict[int, int]:
         """Read the position of each room's last event: tells a reader which rooms have news."""

@@ -1,41 +1,48 @@
-"""The state of rooms: as it is, as it was, and its changes."""
+"""The current state of rooms: as it is, as it was at a place of the timeline, and its changes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from homeserver.core.event.pdu import Event
 from storage.pool import Database
+from storage.state_delta import packed_key
 from storage.tables.events import EVENT_COLUMNS, Events, StoredEvent
 from storage.write import Statement, Write
 
-__all__ = ["CURRENT_STATE_UPSERT", "STATE_CHANGE_INSERT", "State", "add_state"]
+__all__ = ["CURRENT_STATE_UPSERT", "STATE_CHANGE_INSERT", "State", "StateChange", "add_state"]
 
 CURRENT_STATE_UPSERT = Statement(
     name="current_state",
     rank=50,
     sql=(
-        "INSERT INTO current_state (room_nid, type_nid, state_key_nid, event_id, position)"
-        " SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::bigint[], %b::text[], %b::bigint[])"
-        " ON CONFLICT (room_nid, type_nid, state_key_nid)"
-        " DO UPDATE SET event_id = excluded.event_id, position = excluded.position"
+        "INSERT INTO current_state (room_nid, type_nid, state_key_nid, position)"
+        " SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::bigint[], %b::bigint[])"
+        " ON CONFLICT (room_nid, type_nid, state_key_nid) DO UPDATE SET position = excluded.position"
     ),
     keys=(0, 1, 2),
 )
-"""Columns: room_nid, type_nid, state_key_nid, event_id, position."""
+"""Columns: room_nid, type_nid, state_key_nid, number of the event, or 0 if the state has lost what it had."""
 
 STATE_CHANGE_INSERT = Statement(
     name="state_changes",
     rank=51,
     sql=(
-        "INSERT INTO state_changes"
-        " (room_nid, position, type_nid, state_key_nid, event_id, replaced_event_id) SELECT * FROM"
-        " unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::bigint[], %b::text[], %b::text[])"
+        "INSERT INTO state_changes (room_nid, position, type_nid, state_key_nid, nid) SELECT * FROM"
+        " unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::bigint[], %b::bigint[])"
     ),
 )
-"""Columns: room_nid, position, type_nid, state_key_nid, event_id, replaced_event_id."""
+"""Columns: room_nid, position, type_nid, state_key_nid, number of the event: null if it is the position."""
 
+# An event is found by its number, which is its position unless it was an outlier that has found its place.
 _EVENTS = (
-    " JOIN events ON events.room_nid = found.room_nid AND events.position = found.position"
-    " AND events.retention_class = 0 JOIN rooms ON rooms.room_nid = found.room_nid"
+    " LEFT JOIN moved_events AS moved ON moved.room_nid = found.room_nid AND moved.nid = found.nid"
+    " JOIN events ON events.room_nid = found.room_nid"
+    " AND events.position = coalesce(moved.position, found.nid) AND events.retention_class = 0 JOIN rooms ON rooms.room_nid = found.room_nid"
 )
+_CURRENT = (
+    "SELECT room_nid, position AS nid, position AS place FROM current_state WHERE room_nid = %b::bigint"
+)
+_CHANGES = "room_nid, coalesce(nid, position) AS nid, position AS place FROM state_changes"
 _TYPES = " AND type_nid IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
 _NOT_TYPES = " AND type_nid NOT IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
 _KEY = (
@@ -51,14 +58,42 @@ _KEYS = (
 
 
 def add_state(
-    write: Write, *, room_nid: int, type_nid: int, state_key_nid: int, event_id: str, position: int,
-    replaced_event_id: str | None,
-) -> None:  # fmt: skip
-    """Add to a write that a state event becomes part of the room's current state."""
-    write.rows.append((CURRENT_STATE_UPSERT, (room_nid, type_nid, state_key_nid, event_id, position)))
-    write.rows.append((
-        STATE_CHANGE_INSERT, (room_nid, position, type_nid, state_key_nid, event_id, replaced_event_id),
-    ))  # fmt: skip
+    write: Write, *, room_nid: int, type_nid: int, state_key_nid: int, position: int, nid: int | None
+) -> None:
+    """Add to a write that the room's current state changes for one type and state key.
+
+    Args:
+        write: takes the rows.
+        room_nid: the room.
+        type_nid: number of the event type.
+        state_key_nid: number of the state key.
+        position: of the event that brings the change about.
+        nid: number of the event that is the state now; None if the state has lost what it had.
+    """
+    now = 0 if nid is None else nid
+    write.rows.append((CURRENT_STATE_UPSERT, (room_nid, type_nid, state_key_nid, now)))
+    change = (room_nid, position, type_nid, state_key_nid, None if now == position else now)
+    write.rows.append((STATE_CHANGE_INSERT, change))
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """An event that became the state of a room for its type and state key.
+
+    Attributes:
+        position: where that happened: its own place, unless state resolution brought it back.
+        nid: the number of the event.
+        stored: the event.
+    """
+
+    position: int
+    nid: int
+    stored: StoredEvent
+
+    @property
+    def event(self) -> Event:
+        """The event itself."""
+        return self.stored.event
 
 
 class State:
@@ -76,26 +111,31 @@ class State:
     async def current(self, room_nid: int, types: Sequence[str] | None = None) -> list[StoredEvent]:
         """Read the current state; only events of `types`, if given."""
         condition, parameters = _of_types(types)
-        return await self._read(
-            f"SELECT room_nid, position FROM current_state WHERE room_nid = %b::bigint{condition}",
-            room_nid, *parameters,
-        )  # fmt: skip
+        return await self._read(f"{_CURRENT}{condition}", room_nid, *parameters)
 
     async def current_of_keys(self, room_nid: int, keys: Iterable[tuple[str, str]]) -> list[StoredEvent]:
         """Read those events of the current state that have one of these types and state keys."""
+        return [change.stored for change in await self.numbered_of_keys(room_nid, keys)]
+
+    async def numbered_of_keys(self, room_nid: int, keys: Iterable[tuple[str, str]]) -> list[StateChange]:
+        """Read the same, each with its number."""
         asked = list(keys)
-        return await self._read(
-            f"SELECT room_nid, position FROM current_state WHERE room_nid = %b::bigint{_KEYS}",
-            room_nid, [type_ for type_, _ in asked], [state_key for _, state_key in asked],
-        )  # fmt: skip
+        types, state_keys = [type_ for type_, _ in asked], [state_key for _, state_key in asked]
+        return await self._changes(f"{_CURRENT}{_KEYS}", room_nid, types, state_keys)
 
     async def current_one(self, room_nid: int, type_: str, state_key: str) -> StoredEvent | None:
         """Read one event of the current state."""
-        found = await self._read(
-            f"SELECT room_nid, position FROM current_state WHERE room_nid = %b::bigint{_KEY}",
-            room_nid, type_, state_key,
-        )  # fmt: skip
+        found = await self._read(f"{_CURRENT}{_KEY}", room_nid, type_, state_key)
         return found[0] if found else None
+
+    async def current_nids(self, room_nid: int) -> dict[int, int]:
+        """Read the whole current state as numbers: of type and state key, packed, to those of the events."""
+        rows = await self._database.fetch(
+            "SELECT type_nid, state_key_nid, position FROM current_state"
+            " WHERE room_nid = %b::bigint AND position <> 0",
+            room_nid,
+        )
+        return {packed_key(type_nid, state_key_nid): nid for type_nid, state_key_nid, nid in rows}
 
     async def at(
         self,
@@ -111,7 +151,7 @@ class State:
             condition += _NOT_TYPES
             parameters.append(list(not_types))
         return await self._read(
-            "SELECT DISTINCT ON (type_nid, state_key_nid) room_nid, position FROM state_changes"
+            f"SELECT DISTINCT ON (type_nid, state_key_nid) {_CHANGES}"
             f" WHERE room_nid = %b::bigint AND position <= %b::bigint{condition}"
             " ORDER BY type_nid, state_key_nid, position DESC",
             room_nid, position, *parameters,
@@ -123,33 +163,48 @@ class State:
         """Read those events of the state just after `position` that have one of these keys."""
         asked = list(keys)
         return await self._read(
-            "SELECT DISTINCT ON (type_nid, state_key_nid) room_nid, position FROM state_changes"
+            f"SELECT DISTINCT ON (type_nid, state_key_nid) {_CHANGES}"
             f" WHERE room_nid = %b::bigint AND position <= %b::bigint{_KEYS}"
             " ORDER BY type_nid, state_key_nid, position DESC",
             room_nid, position, [type_ for type_, _ in asked], [state_key for _, state_key in asked],
         )  # fmt: skip
 
-    async def changes_between(self, room_nid: int, after: int, upto: int) -> list[StoredEvent]:
-        """Read what changed above `after` and up to `upto`: the last event for each type and state key."""
-        return await self._read(
-            "SELECT DISTINCT ON (type_nid, state_key_nid) room_nid, position FROM state_changes"
+    async def changes_between(self, room_nid: int, after: int, upto: int) -> list[StateChange]:
+        """Read what changed above `after` and up to `upto`: the last change for each type and state key.
+
+        What the state has lost is left out.
+        """
+        return await self._changes(
+            f"SELECT DISTINCT ON (type_nid, state_key_nid) {_CHANGES}"
             " WHERE room_nid = %b::bigint AND position > %b::bigint AND position <= %b::bigint"
             " ORDER BY type_nid, state_key_nid, position DESC",
             room_nid, after, upto,
         )  # fmt: skip
 
-    async def history_of(self, room_nid: int, type_: str, state_key: str) -> list[StoredEvent]:
-        """Read every event that was the state for one type and state key, oldest first."""
-        return await self._read(
-            f"SELECT room_nid, position FROM state_changes WHERE room_nid = %b::bigint{_KEY}",
-            room_nid, type_, state_key,
-        )  # fmt: skip
+    async def history_of(self, room_nid: int, type_: str, state_key: str) -> list[StateChange]:
+        """Read every change of the state for one type and state key, oldest first."""
+        return await self._changes(
+            f"SELECT {_CHANGES} WHERE room_nid = %b::bigint{_KEY}", room_nid, type_, state_key
+        )
 
     async def replaced_by(self, room_nid: int, positions: Iterable[int]) -> dict[int, str | None]:
-        """Tell, for state events by position, the ID of the event that each replaced."""
+        """Tell, for state events by position, the ID of the event that each replaced as the current state.
+
+        Those that never were current are left out.
+        """
         rows = await self._database.fetch(
-            "SELECT position, replaced_event_id FROM state_changes"
-            " WHERE room_nid = %b::bigint AND position = ANY(%b::bigint[])",
+            "SELECT change.position, events.event_id FROM state_changes AS change LEFT JOIN LATERAL ("
+            "SELECT coalesce(before.nid, before.position) AS nid FROM state_changes AS before"
+            " WHERE before.room_nid = change.room_nid AND before.type_nid = change.type_nid"
+            " AND before.state_key_nid = change.state_key_nid AND before.position < change.position"
+            " ORDER BY before.position DESC LIMIT 1) AS before ON true"
+            " LEFT JOIN moved_events AS moved ON moved.room_nid = change.room_nid AND moved.nid = before.nid"
+            " LEFT JOIN events ON events.room_nid = change.room_nid"
+            " AND events.position = coalesce(moved.position, before.nid) AND events.retention_class = 0"
+            " WHERE change.room_nid = %b::bigint AND change.position = ANY(%b::bigint[])"
+            " AND (change.nid IS NULL OR EXISTS (SELECT 1 FROM moved_events AS own"
+            " WHERE own.room_nid = change.room_nid AND own.nid = change.nid"
+            " AND own.position = change.position))",
             room_nid, list(positions),
         )  # fmt: skip
         return dict(rows)
@@ -159,6 +214,15 @@ class State:
             f"SELECT {EVENT_COLUMNS} FROM ({found}) AS found{_EVENTS} ORDER BY events.position", *parameters
         )
         return await self._events.assemble(rows)
+
+    async def _changes(self, found: str, *parameters: object) -> list[StateChange]:
+        rows = await self._database.fetch(
+            f"SELECT {EVENT_COLUMNS}, found.nid, found.place FROM ({found}) AS found{_EVENTS}"
+            " ORDER BY found.place",
+            *parameters,
+        )
+        stored = await self._events.assemble([row[:-2] for row in rows])
+        return [StateChange(row[-1], row[-2], one) for row, one in zip(rows, stored, strict=True)]
 
 
 def _of_types(types: Sequence[str] | None) -> tuple[str, list[object]]:

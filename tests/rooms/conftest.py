@@ -2,12 +2,14 @@ import pytest
 
 from homeserver.core.signing import SigningKey
 from homeserver.rooms.compose import Composer
+from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.runtime.clock import SystemClock
 from storage.tables.events import Events
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
+from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions
 from tests.doubles.rooms import RoomsServer
 
@@ -46,8 +48,12 @@ def make_registry(rooms_server, database):
             composer=Composer(server_name="localhost", signing_key=signing_key, clock=SystemClock()),
             journal=storage.journal,
             interning=storage.interning,
-            rooms=Rooms(database),
-            state=State(database, Events(database)),
+            loading=RoomLoading(
+                rooms=Rooms(database),
+                events=Events(database),
+                state=State(database, Events(database)),
+                groups=StateGroups(database),
+            ),
             sent_before=SentBefore(Transactions(database)),
             **bounds,
         )

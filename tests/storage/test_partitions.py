@@ -6,7 +6,7 @@ from storage.partitions import Partitions
 DECEMBER_2030 = int(datetime(2030, 12, 31, 23, 59, tzinfo=UTC).timestamp()) * 1000
 INSERT = (
     "INSERT INTO events (position, room_nid, sender_nid, depth, type_nid, retention_class, flags, event_id,"
-    " prev_events, auth_events, json) VALUES (%b::bigint, 1, 1, 1, 1, 0, 0, %b, '{}', '{}', '')"
+    " json) VALUES (%b::bigint, 1, 1, 1, 1, 0, 0, %b, '')"
 )
 
 

@@ -1,8 +1,10 @@
 """The world with its rows in PostgreSQL, and sync reading them from there."""
 
+from homeserver.core.changes import AccountDataChange
 from homeserver.sync.reads import StoredReads
 from storage.interning import Interning
-from storage.tables.events import add_event, add_redaction
+from storage.tables import account_data
+from storage.tables.events import EventNumbers, EventPlace, add_event, add_redaction
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.rooms import ROOM_INSERT, Rooms, add_room_tip
 from storage.tables.state import add_state
@@ -29,11 +31,18 @@ class StoredWorld(World):
         self.to_store.append(self.committed[args[0]][-1])
         return event_id
 
+    def keep(self, user_id, type_, content, room_id=None):
+        super().keep(user_id, type_, content, room_id)
+        self.to_store.append(self.account_data[user_id, room_id, type_])
+
     async def store(self):
         """Write the rows of what was committed since, as rooms would."""
         write = Write()
         for change in self.to_store:
-            await self._add(write, change)
+            if isinstance(change, AccountDataChange):
+                account_data.add(write, change)
+            else:
+                await self._add(write, change)
         self.to_store = []
         await self._execute(write)
         if self.snowflakes.last:
@@ -53,16 +62,16 @@ class StoredWorld(World):
         type_nid = await self.interning.nid("type", event.type)
         key_nid = None if event.state_key is None else await self.interning.nid("state_key", event.state_key)
         add_room_tip(
-            write, room_nid, extremities=[event.event_id], depth=event.depth, last_position=change.position
-        )
-        add_event(
-            write, event, position=change.position, room_nid=room_nid, type_nid=type_nid,
-            sender_nid=sender_nid, state_key_nid=key_nid,
+            write, room_nid, extremities=[event.event_id], depth=event.depth, last_position=change.position,
+            state_group=0,
         )  # fmt: skip
+        add_event(
+            write, event, room_nid, EventNumbers(type_nid, sender_nid, key_nid), EventPlace(change.position, 0)
+        )
         if key_nid is not None:
             add_state(
-                write, room_nid=room_nid, type_nid=type_nid, state_key_nid=key_nid, event_id=event.event_id,
-                position=change.position, replaced_event_id=change.replaces,
+                write, room_nid=room_nid, type_nid=type_nid, state_key_nid=key_nid, position=change.position,
+                nid=change.position,
             )  # fmt: skip
         if event.type == "m.room.member":
             user_nid = await self.interning.nid("user", event.state_key)
