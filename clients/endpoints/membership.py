@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from homeserver.core.errors import InvalidParam
+from homeserver.core.errors import InvalidParam, MissingParam
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
+from homeserver.rooms.joining import Joining
 from homeserver.rooms.membership import Membership
+from homeserver.rooms.third_party_invites import ThirdPartyInvites
 
 __all__ = ["JoinBody", "MembershipEndpoints", "ReasonBody", "UserBody"]
 
@@ -44,13 +46,20 @@ class InviteBody(msgspec.Struct):
     user_id: str | None = None
     reason: str | None = None
     id_server: str | None = None
+    id_access_token: str | None = None
+    medium: str | None = None
+    address: str | None = None
 
 
 class MembershipEndpoints:
     """What changes who is in a room."""
 
-    def __init__(self, *, membership: Membership) -> None:
+    def __init__(
+        self, *, joining: Joining, membership: Membership, third_party_invites: ThirdPartyInvites
+    ) -> None:
+        self._joining = joining
         self._membership = membership
+        self._third_party_invites = third_party_invites
 
     @endpoint(
         "POST",
@@ -60,10 +69,8 @@ class MembershipEndpoints:
         spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias",
     )
     async def join_room(self, request: Request) -> Response:
-        """Join a room by its ID or an alias."""
-        room = request.parameters["roomIdOrAlias"]
-        room_id = await self._membership.join(request.requester, room, request.body.reason)
-        return json_response({"room_id": room_id})
+        """Join a room by its ID or an alias. Every room is here, so no server of `via` is asked."""
+        return await self._join(request, request.parameters["roomIdOrAlias"])
 
     @endpoint(
         "POST", f"{_ROOM}/join", rate_limit=RateLimit.JOIN, body=JoinBody, spec=f"{_SPEC}join"
@@ -73,19 +80,27 @@ class MembershipEndpoints:
         room = request.parameters["roomId"]
         if not room.startswith("!"):
             raise InvalidParam("Give a room ID, which begins with !.")
-        room_id = await self._membership.join(request.requester, room, request.body.reason)
+        return await self._join(request, room)
+
+    async def _join(self, request: Request, room: str) -> Response:
+        body = request.body
+        room_id = await self._joining.join(
+            request.requester, room, body.reason, third_party_signed=body.third_party_signed
+        )
         return json_response({"room_id": room_id})
 
     @endpoint(
         "POST", f"{_ROOM}/invite", rate_limit=RateLimit.INVITE, body=InviteBody, spec=f"{_SPEC}invite"
     )  # fmt: skip
     async def invite_user(self, request: Request) -> Response:
-        """Invite a user."""
-        body = request.body
-        if body.user_id is None:
-            raise InvalidParam("Give the user_id to invite; this server has no identity server.")
-        room_id = request.parameters["roomId"]
-        await self._membership.invite(request.requester, room_id, body.user_id, body.reason)
+        """Invite a user, or somebody by their address."""
+        body, room_id = request.body, request.parameters["roomId"]
+        if body.user_id is not None:
+            await self._membership.invite(request.requester, room_id, body.user_id, body.reason)
+            return json_response({})
+        if None in {body.id_server, body.id_access_token, body.medium, body.address}:
+            raise MissingParam("Give user_id; or id_server, id_access_token, medium and address.")
+        await self._third_party_invites.invite(request.requester.user_id, room_id)
         return json_response({})
 
     @endpoint(

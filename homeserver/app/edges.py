@@ -11,6 +11,7 @@ from clients.endpoints.create_room import CreateRoomEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
 from clients.endpoints.history import HistoryEndpoints
+from clients.endpoints.knock import KnockEndpoints
 from clients.endpoints.login import LoginEndpoints
 from clients.endpoints.members import MembersEndpoints
 from clients.endpoints.membership import MembershipEndpoints
@@ -88,7 +89,11 @@ def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object
     yield HistoryEndpoints(history=rooms.history)
     yield MembersEndpoints(members=rooms.members)
     yield CreateRoomEndpoints(creation=rooms.creation)
-    yield MembershipEndpoints(membership=rooms.membership)
+    entry = rooms.entry
+    yield KnockEndpoints(knocking=entry.knocking)
+    yield MembershipEndpoints(
+        joining=entry.joining, membership=entry.membership, third_party_invites=entry.third_party_invites
+    )
     yield RedactionEndpoints(sending=rooms.sending)
     yield RoomStateEndpoints(sending=rooms.sending, state_reads=rooms.state_reads)
     yield SendingEndpoints(sending=rooms.sending)

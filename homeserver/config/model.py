@@ -12,7 +12,8 @@ from homeserver.config.keys import at_least, between, key, one_of, section
 __all__ = [
     "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
     "MetricsSection", "OutgoingSection", "PasswordsSection", "RateLimit", "RateLimitsSection",
-    "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection", "SpamLimitsSection", "TokensSection",
+    "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection", "SpamLimitsSection",
+    "TokensSection",
 ]  # fmt: skip
 
 RegistrationMode = Literal["open", "token", "closed"]

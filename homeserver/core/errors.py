@@ -13,8 +13,8 @@ __all__ = [
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidUsername", "KeyTooLarge",
     "LimitExceeded", "MatrixError",
     "MethodNotAllowed", "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge",
-    "RoomInUse", "TooLarge", "Unavailable", "UnknownError", "UnknownToken", "Unrecognized",
-    "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",
+    "RoomInUse", "ServerNotTrusted", "TooLarge", "UnableToAuthoriseJoin", "UnableToGrantJoin",
+    "Unavailable", "UnknownError", "UnknownToken", "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",
 ]  # fmt: skip
 
 
@@ -159,10 +159,28 @@ class RoomInUse(MatrixError):
     errcode = "M_ROOM_IN_USE"
 
 
+class ServerNotTrusted(MatrixError):
+    """The client names another server, such as an identity server, that this one does not trust."""
+
+    errcode = "M_SERVER_NOT_TRUSTED"
+
+
 class TooLarge(MatrixError):
     """A body or event over the limit."""
 
     errcode = "M_TOO_LARGE"
+
+
+class UnableToAuthoriseJoin(MatrixError):
+    """Whether the conditions of a restricted room are met is not known here; another server may know."""
+
+    errcode = "M_UNABLE_TO_AUTHORISE_JOIN"
+
+
+class UnableToGrantJoin(MatrixError):
+    """The conditions of a restricted room are met, but nobody here may let the user in."""
+
+    errcode = "M_UNABLE_TO_GRANT_JOIN"
 
 
 class UnknownError(MatrixError):

@@ -1,4 +1,4 @@
-"""Joining, inviting, leaving, kicking, banning, unbanning and forgetting.
+"""Inviting, leaving, kicking, banning, unbanning and forgetting; and setting a membership as state.
 
 Spec: https://spec.matrix.org/v1.19/client-server-api/#room-membership
 """
@@ -8,38 +8,27 @@ from contextlib import suppress
 from typing import Any
 
 from homeserver.core.content.member import BAN, INVITE, JOIN, KNOCK, LEAVE, membership_of
-from homeserver.core.errors import Forbidden, InvalidParam, NotFound, UnknownError
+from homeserver.core.errors import BadJson, Forbidden, InvalidParam, NotFound, UnknownError
 from homeserver.core.identifiers import parse_user_id
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor
-from homeserver.rooms.aliases import Directory
 from homeserver.rooms.commands import Draft
+from homeserver.rooms.joining import Joining
+from homeserver.rooms.knock import Knocking
+from homeserver.rooms.member_content import member_content, with_profile
 from homeserver.rooms.ports import ProfileReader
-from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.registry import Decide, RoomRegistry
+from homeserver.rooms.spam_limits import SpamLimits
 from storage.interning import Interning
 from storage.tables.memberships import FORGET, Memberships
 from storage.write import Write
 
-__all__ = ["Membership", "member_content"]
+__all__ = ["Membership"]
 
 _MEMBER = "m.room.member"
-_SHOWN = ("displayname", "avatar_url")
-# A join that was vouched for once needs that no more.
-_RENEWED = frozenset((*_SHOWN, "join_authorised_via_users_server"))
+_AUTHORISED = "join_authorised_via_users_server"
 _PRESENT = frozenset((JOIN, INVITE, KNOCK))
-
-
-def member_content(
-    membership: str, profile: dict[str, Any] | None = None, reason: str | None = None
-) -> dict[str, Any]:
-    """The content of a member event."""
-    content: dict[str, Any] = {"membership": membership}
-    for key in _SHOWN:
-        if profile is not None and isinstance(profile.get(key), str):
-            content[key] = profile[key]
-    if reason is not None:
-        content["reason"] = reason
-    return content
+_NOT_HERE = "You are not in this room, or it does not exist."
 
 
 class Membership:
@@ -47,10 +36,12 @@ class Membership:
 
     Args:
         registry: the rooms.
-        directory: finds rooms by alias.
+        joining: lets users in.
+        knocking: knocks.
         profiles: names and avatars for member events.
         memberships: the rooms of a user.
         interning: numbers of users.
+        spam_limits: counts invitations.
         server_name: ours.
     """
 
@@ -58,57 +49,73 @@ class Membership:
         self,
         *,
         registry: RoomRegistry,
-        directory: Directory,
+        joining: Joining,
+        knocking: Knocking,
         profiles: ProfileReader,
         memberships: Memberships,
         interning: Interning,
+        spam_limits: SpamLimits,
         server_name: str,
     ) -> None:
         self._registry = registry
-        self._directory = directory
+        self._joining = joining
+        self._knocking = knocking
         self._profiles = profiles
         self._memberships = memberships
         self._interning = interning
+        self._spam_limits = spam_limits
         self._server_name = server_name
 
-    async def join(self, requester: Requester, room: str, reason: str | None = None) -> str:
-        """Join a room by its ID or an alias; returns its ID. Who is in it already stays as they are.
+    async def set_member(
+        self, requester: Requester, room_id: str, user_id: str, content: dict[str, Any]
+    ) -> str:
+        """Set a member event as state, by the rules of the endpoint for that change; returns its ID.
 
         Raises:
-            Forbidden: the room does not let the user in.
-            InvalidParam: it is neither a room ID nor an alias.
-            NotFound: there is no such room here.
+            BadJson: there is no such membership.
+            Forbidden: the room does not allow it.
+            InvalidParam: it is no user ID.
+            LimitExceeded: too many invitations or joins.
+            UnableToGrantJoin: nobody who is here may let the user in.
         """
-        if not room.startswith(("!", "#")):
-            raise InvalidParam("Give a room ID, which begins with !, or an alias, which begins with #.")
-        room_id = await self._directory.find(room) if room.startswith("#") else room
-        actor = await self._registry.actor(room_id)
-        user_id = requester.user_id
-        if actor.membership(user_id) == JOIN:
-            await self._registry.settled(actor)
-            return room_id
-        profile = await self._profiles.profile_of(user_id)
-        draft = Draft(_MEMBER, user_id, member_content(JOIN, profile, reason), user_id)
-
-        def decide(now: RoomActor) -> Draft | None:
-            return None if now.membership(user_id) == JOIN else draft
-
-        await self._registry.send(room_id, draft, decide=decide)
-        return room_id
+        _server_of(user_id)
+        # Our signature would vouch for whatever a client says here.
+        content = {key: value for key, value in content.items() if key != _AUTHORISED}
+        membership, is_own = content.get("membership"), user_id == requester.user_id
+        try:
+            if membership == JOIN and is_own:
+                return await self._joining.enter(
+                    requester, room_id, content, lambda there: None if there.content == content else content
+                )
+            if membership == KNOCK and is_own:
+                return await self._knocking.send(requester, room_id, content)
+        except NotFound:
+            raise Forbidden(_NOT_HERE) from None
+        if membership == INVITE:
+            return await self._invite(requester, room_id, user_id, content)
+        draft = Draft(_MEMBER, requester.user_id, content, user_id)
+        decide: Decide
+        if membership == LEAVE:
+            decide = _leaving(draft) if is_own else _removing(draft, _PRESENT | {BAN})
+        elif membership in {BAN, JOIN, KNOCK}:
+            decide = _unless_same(draft)  # to join or knock for somebody else the room refuses
+        else:
+            raise BadJson("The membership must be ban, invite, join, knock or leave.")
+        return await self._registry.send(room_id, draft, decide=decide)
 
     async def invite(
         self, requester: Requester, room_id: str, user_id: str, reason: str | None = None
     ) -> None:
-        """Invite a user of ours.
+        """Invite a user of ours. Who is invited already stays as they are.
 
         Raises:
             Forbidden: the room does not allow it, or the user is of another server.
             InvalidParam: it is no user ID.
+            LimitExceeded: too many invitations, from this user, to that one, or to the room.
         """
         self.check_invitable(user_id)
-        profile = await self._profiles.profile_of(user_id)
-        draft = Draft(_MEMBER, requester.user_id, member_content(INVITE, profile, reason), user_id)
-        await self._registry.send(room_id, draft)
+        content = member_content(INVITE, await self._profiles.profile_of(user_id), reason)
+        await self._invite(requester, room_id, user_id, content)
 
     def check_invitable(self, user_id: str) -> None:
         """Refuse whom this server cannot invite.
@@ -120,6 +127,25 @@ class Membership:
         if _server_of(user_id) != self._server_name:
             raise Forbidden("Users of other servers cannot be invited yet.")
 
+    async def _invite(
+        self, requester: Requester, room_id: str, user_id: str, content: dict[str, Any]
+    ) -> str:
+        self.check_invitable(user_id)
+        issuer = requester.user_id
+        draft = Draft(_MEMBER, issuer, content, user_id)
+        try:
+            room = await self._registry.actor(room_id, (_MEMBER, issuer), (_MEMBER, user_id))
+        except NotFound:
+            raise Forbidden(_NOT_HERE) from None
+        if _may_invite(room, issuer) and room.membership(user_id) in {LEAVE, KNOCK}:
+            # Those who may not invite must not use up what the room may.
+            self._spam_limits.count_invite(requester, room_id, user_id)
+
+        def decide(now: RoomActor) -> Draft | None:
+            return None if now.membership(user_id) == INVITE and _may_invite(now, issuer) else draft
+
+        return await self._registry.send(room_id, draft, decide=decide)
+
     async def leave(self, requester: Requester, room_id: str, reason: str | None = None) -> None:
         """Leave a room, refuse an invitation or take back a knock. Who has left already stays as they are.
 
@@ -128,12 +154,7 @@ class Membership:
         """
         user_id = requester.user_id
         draft = Draft(_MEMBER, user_id, member_content(LEAVE, reason=reason), user_id)
-
-        def decide(now: RoomActor) -> Draft | None:
-            there = now.member(user_id)
-            return None if there is not None and membership_of(there) == LEAVE else draft
-
-        await self._registry.send(room_id, draft, decide=decide)
+        await self._registry.send(room_id, draft, decide=_leaving(draft))
 
     async def kick(self, requester: Requester, room_id: str, user_id: str, reason: str | None = None) -> None:
         """Remove somebody who is in the room, invited, or knocking.
@@ -145,15 +166,10 @@ class Membership:
         _server_of(user_id)
         draft = Draft(_MEMBER, requester.user_id, member_content(LEAVE, reason=reason), user_id)
 
-        def decide(now: RoomActor) -> Draft:
-            if now.membership(user_id) not in _PRESENT:
-                raise Forbidden("That user is not in this room.")
-            return draft
-
-        await self._registry.send(room_id, draft, decide=decide)
+        await self._registry.send(room_id, draft, decide=_removing(draft, _PRESENT))
 
     async def ban(self, requester: Requester, room_id: str, user_id: str, reason: str | None = None) -> None:
-        """Ban somebody, who need not be in the room.
+        """Ban somebody, who need not be in the room. Who is banned so already stays as they are.
 
         Raises:
             Forbidden: the room does not allow it.
@@ -161,7 +177,7 @@ class Membership:
         """
         _server_of(user_id)
         draft = Draft(_MEMBER, requester.user_id, member_content(BAN, reason=reason), user_id)
-        await self._registry.send(room_id, draft)
+        await self._registry.send(room_id, draft, decide=_unless_same(draft))
 
     async def unban(
         self, requester: Requester, room_id: str, user_id: str, reason: str | None = None
@@ -189,7 +205,10 @@ class Membership:
             NotFound: the user was never in it.
             UnknownError: the user is in it, or invited.
         """
-        actor = await self._existing(room_id)
+        try:
+            actor = await self._registry.actor(room_id, (_MEMBER, requester.user_id))
+        except NotFound:
+            raise NotFound("You were never in this room.") from None
         if actor.member(requester.user_id) is None:
             raise NotFound("You were never in this room.")
         if actor.membership(requester.user_id) in _PRESENT:
@@ -214,24 +233,15 @@ class Membership:
             await self._propagate(row.room_id, user_id, profile)
 
     async def _propagate(self, room_id: str, user_id: str, profile: dict[str, Any]) -> None:
-        fields = {key: profile[key] for key in _SHOWN if isinstance(profile.get(key), str)}
-
         def decide(now: RoomActor) -> Draft | None:
             there = now.member(user_id)
             if there is None or membership_of(there) != JOIN:
                 return None
-            kept = {key: value for key, value in there.content.items() if key not in _RENEWED}
-            content = kept | fields
-            return None if content == there.content else Draft(_MEMBER, user_id, content, user_id)
+            content = with_profile(there.content, profile)
+            return None if content is None else Draft(_MEMBER, user_id, content, user_id)
 
         with suppress(Forbidden):
             await self._registry.send(room_id, Draft(_MEMBER, user_id, {}, user_id), decide=decide)
-
-    async def _existing(self, room_id: str) -> RoomActor:
-        try:
-            return await self._registry.actor(room_id)
-        except NotFound:
-            raise NotFound("You were never in this room.") from None
 
 
 def _server_of(user_id: str) -> str:
@@ -239,3 +249,40 @@ def _server_of(user_id: str) -> str:
         return parse_user_id(user_id).server_name
     except ValueError as error:
         raise InvalidParam(str(error)) from None
+
+
+def _may_invite(room: RoomActor, user_id: str) -> bool:
+    levels = room.power_levels
+    return room.membership(user_id) == JOIN and levels.user_level(user_id) >= levels.invite
+
+
+def _leaving(draft: Draft) -> Decide:
+    """Leave, unless that is done already."""
+
+    def decide(now: RoomActor) -> Draft | None:
+        there = now.member(draft.sender)
+        return None if there is not None and membership_of(there) == LEAVE else draft
+
+    return decide
+
+
+def _removing(draft: Draft, memberships: frozenset[str]) -> Decide:
+    """Remove somebody who has one of these memberships."""
+
+    def decide(now: RoomActor) -> Draft:
+        if now.membership(draft.state_key or "") not in memberships:
+            raise Forbidden("That user is not in this room.")
+        return draft
+
+    return decide
+
+
+def _unless_same(draft: Draft) -> Decide:
+    """Do what the draft says, unless the same sender, still in the room, has said it already."""
+
+    def decide(now: RoomActor) -> Draft | None:
+        there = now.member(draft.state_key or "")
+        same = there is not None and there.sender == draft.sender and there.content == draft.content
+        return None if same and now.membership(draft.sender) == JOIN else draft
+
+    return decide

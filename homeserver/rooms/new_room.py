@@ -12,7 +12,7 @@ from homeserver.core.errors import BadJson, InvalidParam
 from homeserver.core.identifiers import parse_user_id
 from homeserver.core.room_versions import RoomVersionRules
 from homeserver.rooms.commands import Draft
-from homeserver.rooms.membership import member_content
+from homeserver.rooms.member_content import member_content
 
 __all__ = ["InitialState", "RoomWishes", "first_drafts", "preset_of"]
 

@@ -119,3 +119,38 @@ class Memberships:
             f"{_SELECT} WHERE memberships.room_nid = %b::bigint AND user_nid = %b::bigint", room_nid, user_nid
         )
         return MembershipRow(*row) if row is not None else None
+
+    async def is_joined_to_any(self, user_nid: int, room_ids: Sequence[str]) -> bool:
+        """Tell whether a user is in one of several rooms."""
+        row = await self._database.fetch_one(
+            "SELECT 1 FROM rooms JOIN memberships ON memberships.room_nid = rooms.room_nid WHERE"
+            " rooms.room_id = ANY(%b::text[]) AND user_nid = %b::bigint AND membership = 'join' LIMIT 1",
+            list(room_ids), user_nid,
+        )  # fmt: skip
+        return row is not None
+
+    async def local_joined(
+        self, room_nid: int, *, limit: int, user_ids: Sequence[str] | None = None,
+        not_user_ids: Sequence[str] = (),
+    ) -> list[str]:  # fmt: skip
+        """Name some of our users who are in a room, those known longest first.
+
+        Args:
+            room_nid: the room.
+            limit: at most so many.
+            user_ids: only of these.
+            not_user_ids: none of these.
+        """
+        condition, parameters = "", []
+        if user_ids is not None:
+            condition += " AND text = ANY(%b::text[])"
+            parameters.append(list(user_ids))
+        if not_user_ids:
+            condition += " AND text <> ALL(%b::text[])"
+            parameters.append(list(not_user_ids))
+        rows = await self._database.fetch(
+            "SELECT text FROM memberships JOIN interned_users ON nid = user_nid WHERE room_nid = %b::bigint"
+            f" AND is_local AND membership = 'join'{condition} ORDER BY user_nid LIMIT %b::bigint",
+            room_nid, *parameters, limit,
+        )  # fmt: skip
+        return [text for (text,) in rows]

@@ -89,7 +89,7 @@ async def test_only_members_invite_and_nobody_who_is_in(alice, bob, carol, priva
 @pytest.mark.parametrize(
     ("body", "status", "errcode"),
     [
-        ({}, 400, "M_INVALID_PARAM"),
+        ({}, 400, "M_MISSING_PARAM"),
         ({"user_id": "bob"}, 400, "M_INVALID_PARAM"),
         ({"user_id": "@bob:elsewhere"}, 403, "M_FORBIDDEN"),
         ({"user_id": 3}, 400, "M_BAD_JSON"),

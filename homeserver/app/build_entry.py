@@ -1,0 +1,61 @@
+"""Puts together the ways into rooms and from room to room."""
+
+from dataclasses import dataclass, replace
+
+from homeserver.accounts.profile import Profiles
+from homeserver.app.storage import Runtime, Storage
+from homeserver.config.model import Configuration
+from homeserver.rooms.aliases import Directory
+from homeserver.rooms.joining import Joining
+from homeserver.rooms.knock import Knocking
+from homeserver.rooms.membership import Membership
+from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.restricted_joins import RestrictedJoins
+from homeserver.rooms.spam_limits import SpamLimits
+from homeserver.rooms.third_party_invites import ThirdPartyInvites
+from storage.tables.memberships import Memberships
+
+__all__ = ["EntryServices", "build_entry"]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryServices:
+    """What lets users into rooms, and keeps them out."""
+
+    joining: Joining
+    knocking: Knocking
+    membership: Membership
+    spam_limits: SpamLimits
+    third_party_invites: ThirdPartyInvites
+
+
+def build_entry(
+    configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
+    directory: Directory, profiles: Profiles,
+) -> EntryServices:  # fmt: skip
+    """Make the services that change who is in a room."""
+    interning, server_name = storage.interning, configuration.server_name
+    memberships = Memberships(storage.database)
+    rates = configuration.spam_limits
+    spam_limits = SpamLimits(
+        rates=replace(rates, enabled=rates.enabled and configuration.rate_limits.enabled),
+        clock=runtime.clock,
+        observer=runtime.observer,
+    )
+    third_party_invites = ThirdPartyInvites(registry=registry, profiles=profiles, server_name=server_name)
+    joining = Joining(
+        registry=registry, directory=directory, profiles=profiles,
+        restricted_joins=RestrictedJoins(
+            registry=registry, rooms=registry.rooms, memberships=memberships, interning=interning,
+            server_name=server_name,
+        ),
+        third_party_invites=third_party_invites, spam_limits=spam_limits,
+    )  # fmt: skip
+    knocking = Knocking(
+        registry=registry, directory=directory, profiles=profiles, spam_limits=spam_limits
+    )
+    membership = Membership(
+        registry=registry, joining=joining, knocking=knocking, profiles=profiles, memberships=memberships,
+        interning=interning, spam_limits=spam_limits, server_name=server_name,
+    )  # fmt: skip
+    return EntryServices(joining, knocking, membership, spam_limits, third_party_invites)

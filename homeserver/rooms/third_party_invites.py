@@ -1,0 +1,107 @@
+"""Third-party invitations: of people known only by an address, who prove later that it is theirs.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#third-party-invites
+"""
+
+from typing import Any
+
+from homeserver.core.content.member import INVITE, JOIN
+from homeserver.core.errors import BadJson, Forbidden, NotFound, ServerNotTrusted
+from homeserver.core.identifiers import server_name_of
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.commands import Draft
+from homeserver.rooms.member_content import member_content
+from homeserver.rooms.ports import ProfileReader
+from homeserver.rooms.registry import RoomRegistry
+
+__all__ = ["THIRD_PARTY_INVITE", "ThirdPartyInvites", "no_identity_server"]
+
+THIRD_PARTY_INVITE = "m.room.third_party_invite"
+_MEMBER = "m.room.member"
+
+
+def no_identity_server() -> ServerNotTrusted:
+    """Say that addresses cannot be looked up."""
+    return ServerNotTrusted("This server trusts no identity server: invite by user ID instead.")
+
+
+class ThirdPartyInvites:
+    """Makes invitations of addresses, and redeems them.
+
+    Args:
+        registry: the rooms.
+        profiles: names and avatars for member events.
+        server_name: ours.
+    """
+
+    def __init__(self, *, registry: RoomRegistry, profiles: ProfileReader, server_name: str) -> None:
+        self._registry = registry
+        self._profiles = profiles
+        self._server_name = server_name
+
+    async def invite(self, user_id: str, room_id: str) -> None:
+        """Invite by an address: so far, tell whoever may invite that there is nobody to look it up.
+
+        Raises:
+            Forbidden: the user may not invite.
+            ServerNotTrusted: no identity server is trusted.
+        """
+        try:
+            room = await self._registry.actor(room_id, (_MEMBER, user_id))
+        except NotFound:
+            raise Forbidden("You are not in this room, or it does not exist.") from None
+        if room.membership(user_id) != JOIN:
+            raise Forbidden("You are not in this room, or it does not exist.")
+        levels = room.power_levels
+        if levels.user_level(user_id) < levels.invite:
+            raise Forbidden(f"It takes a power level of {levels.invite} to invite.")
+        raise no_identity_server()
+
+    async def redeem(self, user_id: str, room_id: str, signed: dict[str, Any]) -> None:
+        """Turn a pending invitation of an address into one of the user whose address it is.
+
+        NOTSPEC: whether the key is still valid is not asked at its `key_validity_url` before identity servers
+        are known here.
+
+        Args:
+            user_id: who redeems it.
+            room_id: the room.
+            signed: what the identity server signed: `sender`, `mxid`, `token`.
+
+        Raises:
+            BadJson: it lacks something.
+            Forbidden: there is no such invitation, or it is not theirs, or nobody of ours sent it.
+            NotFound: there is no such room here.
+        """
+        sender, mxid, token = (_text(signed, key) for key in ("sender", "mxid", "token"))
+        if not isinstance(signed.get("signatures"), dict):
+            raise BadJson("third_party_signed must hold an object signatures.")
+        if mxid != user_id:
+            raise Forbidden("The third-party invitation is signed for another user.")
+        room = await self._registry.actor(room_id, (THIRD_PARTY_INVITE, token), (_MEMBER, user_id))
+        if room.membership(user_id) in {JOIN, INVITE}:
+            return
+        pending = room.state.get((THIRD_PARTY_INVITE, token))
+        if pending is None or pending.sender != sender:
+            raise Forbidden("There is no such third-party invitation in the room.")
+        if server_name_of(sender) != self._server_name:
+            raise Forbidden("Invitations by users of other servers cannot be redeemed here yet.")
+        proof: dict[str, Any] = {"signed": {key: value for key, value in signed.items() if key != "unsigned"}}
+        display_name = pending.content.get("display_name")
+        if isinstance(display_name, str):
+            proof["display_name"] = display_name
+        content = member_content(INVITE, await self._profiles.profile_of(user_id))
+        draft = Draft(_MEMBER, sender, {**content, "third_party_invite": proof}, user_id)
+
+        def decide(now: RoomActor) -> Draft | None:
+            return None if now.membership(user_id) in {JOIN, INVITE} else draft
+
+        # Whether the signature is right is a rule of the room.
+        await self._registry.send(room_id, draft, decide=decide)
+
+
+def _text(signed: dict[str, Any], key: str) -> str:
+    value = signed.get(key)
+    if not isinstance(value, str):
+        raise BadJson(f"third_party_signed must hold a text {key}.")
+    return value
