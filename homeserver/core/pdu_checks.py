@@ -1,168 +1,128 @@
-"""The checks on receipt of a PDU that need nothing but the PDU itself.
+"""The checks on receipt of a PDU, all of them, in order.
 
 Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
 
-In order: `check_format`; then the signatures of `required_signers`; then `with_valid_hash`. The checks that
-need other events are event authorization.
+They wait for nothing: what they need they yield, and whoever runs them answers. An answer that cannot be had
+is the business of the answerer, who may give the checks up.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from homeserver.core.canonical_json import CANONICAL_INTEGER_MAX, check_canonical
-from homeserver.core.errors import TooLarge
-from homeserver.core.event.size import check_key_sizes, check_size
-from homeserver.core.identifiers import parse_event_id, parse_room_id, parse_user_id
-from homeserver.core.redaction import redact
-from homeserver.core.room_versions import EventIdFormat, RoomVersionRules
-from homeserver.core.signing import content_hash, decode_base64, encode_for_rules
+from homeserver.core.auth.check import authorize, authorize_by_auth_events
+from homeserver.core.auth.selection import StateKey, auth_types_for
+from homeserver.core.event.pdu import Event
+from homeserver.core.pdu_form import check_format, required_signers, with_valid_hash
+from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed, Verdict
+from homeserver.core.room_versions import RoomVersionRules
 
 __all__ = [
-    "AUTH_EVENTS_MAX", "PREV_EVENTS_MAX", "Dropped", "check_format", "required_signers", "with_valid_hash",
+    "CheckNeed", "Checks", "NeedAuthEvents", "NeedCurrentState", "NeedPolicy", "NeedSignatures",
+    "NeedStateBefore", "check_against_auth_events", "check_form", "check_received_pdu",
 ]  # fmt: skip
 
-PREV_EVENTS_MAX = 20
-AUTH_EVENTS_MAX = 10
-_LENIENT_INTEGER_MAX = 2**63 - 1
-
-
-class _FormatError(ValueError):
-    """Someone else's mistake; never leaves this module."""
+_CREATE: StateKey = ("m.room.create", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """The verdict on what is no event at all: forget that it came.
+class NeedSignatures:
+    """Answer with those of the servers whose valid signature the PDU does not carry."""
 
-    Attributes:
-        reason: a sentence.
+    pdu: Mapping[str, Any]
+    signers: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedAuthEvents:
+    """Answer with the auth events of an event that can be had, by ID, and the IDs of the rejected."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class NeedStateBefore:
+    """Answer with what the state before an event has for these keys."""
+
+    event: Event
+    keys: Collection[StateKey]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedCurrentState:
+    """Answer with what the current state of the room has for these keys."""
+
+    event: Event
+    keys: Collection[StateKey]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedPolicy:
+    """Answer whether the room's policy server has no objection to an event, or there is none."""
+
+    event: Event
+
+
+CheckNeed = NeedSignatures | NeedAuthEvents | NeedStateBefore | NeedCurrentState | NeedPolicy
+
+Checks = Generator[CheckNeed, Any, Verdict]
+
+
+def check_received_pdu(pdu: Any, rules: RoomVersionRules, create: Event) -> Checks:
+    """Check a PDU of a room that we are in.
+
+    Args:
+        pdu: as parsed.
+        rules: of the room's version.
+        create: the room's `m.room.create`.
     """
+    verdict = yield from check_form(pdu, rules)
+    if not isinstance(verdict, Accepted):
+        return verdict
+    event = verdict.event
+    if event.room_id != create.room_id:
+        return Dropped("The event is of another room.")
+    verdict = yield from check_against_auth_events(event, create)
+    return (yield from _check_against_states(event)) if isinstance(verdict, Accepted) else verdict
 
-    reason: str
+
+def _check_against_states(event: Event) -> Checks:
+    keys = (_CREATE, *auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content))
+    denied = authorize(event, (yield NeedStateBefore(event, keys)))
+    if denied is not None:
+        return Rejected(event, f"By the state before it: {denied.reason}")
+    denied = authorize(event, (yield NeedCurrentState(event, keys)))
+    if denied is not None:
+        return SoftFailed(event, f"By the current state: {denied.reason}")
+    if not (yield NeedPolicy(event)):
+        return SoftFailed(event, "The policy server of the room refuses it.")
+    return Accepted(event)
 
 
-def check_format(pdu: Any, rules: RoomVersionRules) -> Dropped | None:
-    """Check that a parsed PDU keeps the event format of its room version; None if it does."""
-    if not isinstance(pdu, dict):
-        return Dropped("The event is not a JSON object.")
+def check_form(pdu: Any, rules: RoomVersionRules) -> Checks:
+    """Check format, signatures and content hash; an event whose hash is wrong is taken as redacted."""
+    dropped = check_format(pdu, rules)
+    if dropped is not None:
+        return dropped
+    signers = required_signers(pdu, rules)
+    unsigned_by = yield NeedSignatures(pdu, signers)
+    if unsigned_by:
+        return Dropped(f"The event is not signed by {', '.join(sorted(unsigned_by))}.")
     try:
-        _check_types(pdu)
-        _check_integers(pdu, rules)
-        check_key_sizes(pdu)
-        _check_identifiers(pdu, rules)
-        _check_references(pdu, "prev_events", PREV_EVENTS_MAX, rules)
-        _check_references(pdu, "auth_events", AUTH_EVENTS_MAX, rules)
-        _check_signed(pdu)
-        signed = {key: value for key, value in pdu.items() if key != "unsigned"}
-        if rules.strict_canonical_json:
-            check_canonical(signed)
-        check_size(encode_for_rules(signed, rules))
-    except (ValueError, TooLarge) as error:
+        return Accepted(Event.from_pdu(with_valid_hash(pdu, rules), rules))
+    except ValueError as error:
         return Dropped(str(error))
-    return None
 
 
-def _check_types(pdu: Mapping[str, Any]) -> None:
-    for key in ("type", "sender"):
-        if not isinstance(pdu.get(key), str):
-            raise _FormatError(f"The event's {key} is not a string.")
-    for key in ("state_key", "room_id", "event_id", "redacts"):
-        if key == "redacts" and pdu["type"] != "m.room.redaction":
-            continue
-        if key in pdu and not isinstance(pdu[key], str):
-            raise _FormatError(f"The event's {key} is not a string.")
-    for key in ("content", "hashes", "signatures"):
-        if not isinstance(pdu.get(key), dict):
-            raise _FormatError(f"The event's {key} is not an object.")
-    if not isinstance(pdu.get("unsigned", {}), dict):
-        raise _FormatError("The event's unsigned is not an object.")
-
-
-def _check_integers(pdu: Mapping[str, Any], rules: RoomVersionRules) -> None:
-    maximum = CANONICAL_INTEGER_MAX if rules.strict_canonical_json else _LENIENT_INTEGER_MAX
-    for key in ("depth", "origin_server_ts"):
-        value = pdu.get(key)
-        if type(value) is not int:
-            raise _FormatError(f"The event's {key} is not an integer.")
-        if abs(value) > maximum or (key == "depth" and value < 0):
-            raise _FormatError(f"The event's {key} is out of range.")
-
-
-def _check_identifiers(pdu: Mapping[str, Any], rules: RoomVersionRules) -> None:
-    parse_user_id(pdu["sender"])
-    room_id = pdu.get("room_id")
-    if room_id is not None:
-        # The create event of a room that is named after it must have no room ID: authorization says so.
-        parse_room_id(room_id)
-    elif not (
-        rules.room_id_is_create_event_id and pdu["type"] == "m.room.create" and pdu.get("state_key") == ""
-    ):
-        raise _FormatError("The event has no room_id.")
-    if rules.event_id_format is EventIdFormat.DOMAIN:
-        event_id = pdu.get("event_id")
-        if event_id is None or parse_event_id(event_id).server_name is None:
-            raise _FormatError("The event has no event_id with a server name.")
-
-
-def _check_references(pdu: Mapping[str, Any], key: str, count_max: int, rules: RoomVersionRules) -> None:
-    references = pdu.get(key)
-    if not isinstance(references, list):
-        raise _FormatError(f"The event's {key} is not an array.")
-    if len(references) > count_max:
-        raise _FormatError(f"The event has {len(references)} {key}; at most {count_max} are allowed.")
-    for reference in references:
-        if rules.event_references_are_pairs:
-            good = (
-                isinstance(reference, list)
-                and len(reference) == 2
-                and isinstance(reference[0], str)
-                and isinstance(reference[1], dict)
-            )
-        else:
-            good = isinstance(reference, str)
-        if not good:
-            raise _FormatError(f"The event's {key} hold something that refers to no event.")
-
-
-def _check_signed(pdu: Mapping[str, Any]) -> None:
-    for signatures in pdu["signatures"].values():
-        if not isinstance(signatures, dict) or not all(isinstance(text, str) for text in signatures.values()):
-            raise _FormatError("The event's signatures are not objects of strings.")
-    if not isinstance(pdu["hashes"].get("sha256"), str):
-        raise _FormatError("The event has no sha256 among its hashes.")
-
-
-def required_signers(pdu: Mapping[str, Any], rules: RoomVersionRules) -> set[str]:
-    """Name the servers that must have signed a PDU whose format is right.
-
-    The signature that `join_authorised_via_users_server` asks for is a matter of authorization, but of no
-    other event than the PDU, so it is named here as well.
-    """
-    signers = set()
-    content = pdu["content"]
-    is_member = pdu["type"] == "m.room.member"
-    if not (is_member and content.get("membership") == "invite" and "third_party_invite" in content):
-        signers.add(parse_user_id(pdu["sender"]).server_name)
-    if rules.event_id_format is EventIdFormat.DOMAIN:
-        server_name = parse_event_id(pdu["event_id"]).server_name
-        assert server_name is not None, "check_format has passed"
-        signers.add(server_name)
-    if rules.authorization.restricted_join_rule and is_member and content.get("membership") == "join":
-        authoriser = content.get("join_authorised_via_users_server")
-        if isinstance(authoriser, str):
-            with suppress(ValueError):  # no server to ask: authorization rejects the event
-                signers.add(parse_user_id(authoriser).server_name)
-    return signers
-
-
-def with_valid_hash(pdu: dict[str, Any], rules: RoomVersionRules) -> dict[str, Any]:
-    """Return the PDU if its content hash is right, else its redacted copy, which the signatures cover."""
-    try:
-        claimed = decode_base64(pdu["hashes"]["sha256"])
-    except ValueError:
-        return redact(pdu, rules)
-    if claimed == decode_base64(content_hash(pdu, rules)):
-        return pdu
-    return redact(pdu, rules)
+def check_against_auth_events(event: Event, create: Event | None) -> Checks:
+    """Check an event against those that it names; all that can be checked of an outlier."""
+    if event.type == "m.room.create":
+        denied = authorize(event, {})
+        return Accepted(event) if denied is None else Rejected(event, denied.reason)
+    found, rejected = yield NeedAuthEvents(event)
+    missing = set(event.auth_events) - found.keys()
+    if missing:
+        return Rejected(event, f"Of its auth events nobody has {', '.join(sorted(missing))}.")
+    auth_events = [found[event_id] for event_id in event.auth_events]
+    denied = authorize_by_auth_events(event, auth_events, create=create, rejected=rejected)
+    return Accepted(event) if denied is None else Rejected(event, f"By its auth events: {denied.reason}")

@@ -9,7 +9,7 @@ from homeserver.core.errors import BadJson, TooLarge
 from homeserver.core.event.builder import build_event
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.size import EVENT_BYTES_MAX
-from homeserver.core.pdu_checks import check_format, required_signers, with_valid_hash
+from homeserver.core.pdu_form import check_format, required_signers, with_valid_hash
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.signing import SigningKey, event_id_of, reference_hash, verify_json

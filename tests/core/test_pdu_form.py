@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeserver.core.event.builder import build_event
-from homeserver.core.pdu_checks import Dropped, check_format, required_signers, with_valid_hash
+from homeserver.core.pdu_form import check_format, required_signers, with_valid_hash
+from homeserver.core.pdu_verdicts import Dropped
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.signing import SigningKey
