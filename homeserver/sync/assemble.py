@@ -14,6 +14,7 @@ from homeserver.sync.request import SyncRequest, Window
 from homeserver.sync.room_state import RoomStates
 from homeserver.sync.sight import Sights
 from homeserver.sync.spans import Span, settled_spans, spans_of
+from homeserver.sync.streams.account_data import AccountData
 from homeserver.sync.streams.joined_rooms import JoinedRooms
 from homeserver.sync.streams.left_rooms import LeftRooms
 from homeserver.sync.streams.offered_rooms import OfferedRooms
@@ -59,10 +60,12 @@ class Assembler:
         self._joined = JoinedRooms(
             timelines=timelines, states=states, members=notifier.members, sights=sights
         )
+        self._account_data = AccountData(reads)
         self._streams: tuple[Stream, ...] = (
             self._joined,
             OfferedRooms(reads),
             LeftRooms(timelines=timelines, states=states, sights=sights),
+            self._account_data,
         )
 
     async def assemble(
@@ -76,8 +79,11 @@ class Assembler:
         body = Body()
         spans = settled_spans(window)
         if spans is not None:
-            # The live case: news in rooms that the user is in and was in before, nothing else.
-            await self._joined.incremental(window, spans, body)
+            # The live case: news in rooms that the user is in and was in before, or account data.
+            if spans:
+                await self._joined.incremental(window, spans, body)
+            if since is not None and not user.account_data.is_quiet_since(since):
+                await self._account_data.incremental(window, spans, body)
             return Delta(next_batch, body.encode(next_batch), body.is_empty)
         spans = await spans_of(window, self._reads)
         for stream in self._streams:

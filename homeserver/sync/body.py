@@ -16,32 +16,43 @@ __all__ = ["Body", "room_part"]
 
 
 class Body:
-    """The sections of a sync; each room is `"!id":{…}`, encoded.
+    """The sections of a sync, to which every stream adds its part.
 
     Attributes:
-        joined, invited, knocked, left: rooms of each section.
+        account_data: global events, encoded.
+        joined, invited, knocked, left: the rooms of each section, by ID: what is in the braces, encoded.
     """
 
-    __slots__ = ("invited", "joined", "knocked", "left")
+    __slots__ = ("account_data", "invited", "joined", "knocked", "left")
 
     def __init__(self) -> None:
-        self.joined: list[bytes] = []
-        self.invited: list[bytes] = []
-        self.knocked: list[bytes] = []
-        self.left: list[bytes] = []
+        self.account_data: list[bytes] = []
+        self.joined: dict[str, bytes] = {}
+        self.invited: dict[str, bytes] = {}
+        self.knocked: dict[str, bytes] = {}
+        self.left: dict[str, bytes] = {}
+
+    @staticmethod
+    def add(rooms: dict[str, bytes], room_id: str, part: bytes) -> None:
+        """Add members to the JSON object of a room of one section."""
+        there = rooms.get(room_id)
+        rooms[room_id] = part if there is None else b"%b,%b" % (there, part)
 
     @property
     def is_empty(self) -> bool:
         """There is nothing to tell."""
-        return not (self.joined or self.invited or self.knocked or self.left)
+        return not (self.joined or self.account_data or self.invited or self.knocked or self.left)
 
     def encode(self, next_batch: SyncToken) -> bytes:
         """The JSON of the whole."""
         token = next_batch.encode().encode()
-        if self.joined and not (self.invited or self.knocked or self.left):
-            return b'{"next_batch":"%b","rooms":{"join":{%b}}}' % (token, b",".join(self.joined))
+        if self.joined and not (self.account_data or self.invited or self.knocked or self.left):
+            return b'{"next_batch":"%b","rooms":{"join":{%b}}}' % (token, _rooms(self.joined))
+        parts = [b'"next_batch":"%b"' % token]
+        if self.account_data:
+            parts.append(b'"account_data":{"events":[%b]}' % b",".join(self.account_data))
         sections = [
-            b'"%b":{%b}' % (name, b",".join(rooms))
+            b'"%b":{%b}' % (name, _rooms(rooms))
             for name, rooms in (
                 (b"join", self.joined),
                 (b"invite", self.invited),
@@ -50,14 +61,17 @@ class Body:
             )
             if rooms
         ]
-        if not sections:
-            return b'{"next_batch":"%b"}' % token
-        return b'{"next_batch":"%b","rooms":{%b}}' % (token, b",".join(sections))
+        if sections:
+            parts.append(b'"rooms":{%b}' % b",".join(sections))
+        return b"{%b}" % b",".join(parts)
+
+
+def _rooms(rooms: dict[str, bytes]) -> bytes:
+    return b",".join([b"%b:{%b}" % (orjson.dumps(room_id), part) for room_id, part in rooms.items()])
 
 
 def room_part(
     window: Window,
-    room_id: str,
     timeline: Timeline,
     state: Iterable[Event],
     *,
@@ -68,8 +82,7 @@ def room_part(
 
     Without a sight, the reader was in the room at every event of the timeline.
     """
-    return b'%b:{%b"%b":{"events":[%b]},"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}}' % (
-        orjson.dumps(room_id),
+    return b'%b"%b":{"events":[%b]},"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}' % (
         b"" if summary is None else b'"summary":%b,' % summary,
         b"state_after" if window.request.use_state_after else b"state",
         b",".join(_state_events(window.request.filter, state)),

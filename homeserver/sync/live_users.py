@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from homeserver.core.changes import EventChange
+import orjson
+
+from homeserver.core.changes import AccountDataChange, EventChange
+from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.positions import SyncToken
+from homeserver.sync.account_data_news import AccountDataNews
 from homeserver.sync.ports import MembershipRow, SyncReads
 from homeserver.sync.waiter import Waiter
 
@@ -63,13 +67,19 @@ class LiveUser:
     Attributes:
         user_id: whose it is.
         rooms: every room that the user has a membership of, forgotten ones excepted.
+        account_data: what of it changed lately.
+        ignored: whom the user does not want to hear.
     """
 
-    __slots__ = ("_dropped", "_floor", "_recent", "_waiters", "pins", "rooms", "user_id")
+    __slots__ = (
+        "_dropped", "_floor", "_recent", "_waiters", "account_data", "ignored", "pins", "rooms", "user_id",
+    )  # fmt: skip
 
     def __init__(self, user_id: str, floor: SyncToken) -> None:
         self.user_id = user_id
         self.rooms: dict[str, RoomOfUser] = {}
+        self.account_data = AccountDataNews(floor)
+        self.ignored: frozenset[str] = frozenset()
         self.pins = 0
         self._floor = floor
         self._dropped: int | None = None
@@ -93,6 +103,10 @@ class LiveUser:
         self._recent.append(place)
         if len(self._recent) > RECENT_PER_USER_MAX:
             self._dropped = self._recent.popleft()[0]
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake who waits."""
         for waiter in self._waiters:
             waiter.ring()
 
@@ -120,13 +134,14 @@ class LiveUser:
 
 
 class _Loading:
-    """A user whose rooms are being read: the member events that come meanwhile."""
+    """A user whose rooms are being read: the member events that come meanwhile, and the last ignore list."""
 
-    __slots__ = ("done", "missed")
+    __slots__ = ("done", "ignored", "missed")
 
     def __init__(self, done: "asyncio.Future[LiveUser]") -> None:
         self.done = done
         self.missed: list[EventChange] = []
+        self.ignored: frozenset[str] | None = None
 
 
 class LiveUsers:
@@ -173,9 +188,25 @@ class LiveUsers:
             self._apply(target, change)
             target.note(place)
 
+    def take_in_account_data(self, change: AccountDataChange) -> None:
+        """Remember what a user set or deleted, wake the user's sessions and nobody else's."""
+        user = self._users.get(change.user_id)
+        if change.type == IGNORED_USER_LIST and change.room_id is None:
+            content = None if change.content is None else orjson.loads(change.content)
+            ignored = ignored_users_in(content, change.user_id)
+            loading = self._loading.get(change.user_id)
+            if loading is not None:
+                loading.ignored = ignored
+            if user is not None:
+                user.ignored = ignored
+        if user is not None:
+            user.account_data.take_in(change)
+            user.ring()
+
     async def _load(self, user_id: str, loading: _Loading) -> None:
         try:
             rows = await self._reads.memberships_of(user_id)
+            ignored = await self._reads.ignored_users_of(user_id)
         except BaseException as error:  # whoever waits for the user is told, cancellation included
             del self._loading[user_id]
             loading.done.set_exception(error)
@@ -186,6 +217,7 @@ class LiveUsers:
         del self._loading[user_id]
         # What happened in the user's rooms is noted from here on: nothing was while the rows were read.
         user = LiveUser(user_id, self._heard())
+        user.ignored = ignored if loading.ignored is None else loading.ignored
         self._put(user, rows)
         for change in loading.missed:
             self._apply(user, change)

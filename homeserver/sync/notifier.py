@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from homeserver.cluster.bus import Bus
-from homeserver.core.changes import Change, EventChange
+from homeserver.core.changes import AccountDataChange, Change, EventChange
 from homeserver.core.positions import SyncToken
 from homeserver.sync.live_users import LiveUsers
 from homeserver.sync.members import RoomMembers
@@ -56,4 +56,6 @@ class Notifier:
                 self.rooms.append(change)
                 self.members.take_in(change)
                 self.users.take_in(change)
+            elif isinstance(change, AccountDataChange):
+                self.users.take_in_account_data(change)
         self.heard = heard

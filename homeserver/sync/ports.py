@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from homeserver.core.changes import AccountDataChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
@@ -75,3 +76,14 @@ class SyncReads(Protocol):
 
     async def events(self, event_ids: Collection[str]) -> dict[str, Event]:
         """Events by ID, those that are there."""
+
+    async def account_data_after(self, user_id: str, after: int) -> Sequence[AccountDataChange]:
+        """All account data of a user that was set or deleted above a position, by position."""
+
+    async def account_data_of_rooms(
+        self, user_id: str, room_ids: Collection[str]
+    ) -> Sequence[AccountDataChange]:
+        """All account data of a user for some rooms, also what is deleted, by position."""
+
+    async def ignored_users_of(self, user_id: str) -> frozenset[str]:
+        """Whom a user does not want to hear."""

@@ -2,6 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
+import orjson
+
+from homeserver.core.changes import AccountDataChange
+from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
@@ -9,6 +13,7 @@ from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
+from storage.tables import account_data
 from storage.tables.events import Events, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import Rooms
@@ -117,6 +122,21 @@ class StoredReads:
         return {
             event_id: stored.event for event_id, stored in (await self._events.by_ids(event_ids)).items()
         }
+
+    async def account_data_after(self, user_id: str, after: int) -> Sequence[AccountDataChange]:
+        """All account data of a user that was set or deleted above a position, by position."""
+        return await account_data.changes_after(self._database, user_id, after)
+
+    async def account_data_of_rooms(
+        self, user_id: str, room_ids: Collection[str]
+    ) -> Sequence[AccountDataChange]:
+        """All account data of a user for some rooms, also what is deleted, by position."""
+        return await account_data.of_rooms(self._database, user_id, room_ids)
+
+    async def ignored_users_of(self, user_id: str) -> frozenset[str]:
+        """Whom a user does not want to hear."""
+        content = await account_data.find(self._database, user_id, None, IGNORED_USER_LIST)
+        return ignored_users_in(None if content is None else orjson.loads(content), user_id)
 
     async def _history(
         self, room_id: str, event_type: str, state_key: str, name: str, default: str

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
-from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
+from homeserver.core.filters import event_passes, room_passes
 from homeserver.core.positions import SyncToken
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
@@ -44,17 +44,19 @@ class _Gathering:
     """Takes events newest first until there are enough."""
 
     __slots__ = (
-        "_all_pass", "_filter", "_none_pass", "_passed_keys", "_sees", "end", "kept", "left", "limited",
-        "passed_over", "start",
+        "_all_pass", "_filter", "_ignored", "_none_pass", "_passed_keys", "_sees", "end", "kept", "left",
+        "limited", "passed_over", "start",
     )  # fmt: skip
 
-    def __init__(self, event_filter: RoomEventFilter, room_id: str, limit: int, sees: Sees | None) -> None:
+    def __init__(self, window: Window, room_id: str, sees: Sees | None) -> None:
+        event_filter = window.request.filter.room.timeline
         self._filter = event_filter
-        self._all_pass = event_filter.passes_all and room_passes(event_filter, room_id)
+        self._ignored = window.user.ignored
+        self._all_pass = event_filter.passes_all and room_passes(event_filter, room_id) and not self._ignored
         self._none_pass = not room_passes(event_filter, room_id)
         self._passed_keys: set[tuple[str, str | None]] = set()
         self._sees = sees
-        self.left = limit
+        self.left = window.request.timeline_limit
         self.kept: list[TimelineEvent] = []
         self.passed_over: list[TimelineEvent] = []
         self.limited = False
@@ -84,7 +86,7 @@ class _Gathering:
         return True
 
     def _passes(self, event: Event) -> bool:
-        if self._none_pass:
+        if self._none_pass or (event.state_key is None and event.sender in self._ignored):
             return False
         return event_passes(self._filter, event.type, event.sender, event.content)
 
@@ -114,8 +116,7 @@ class Timelines:
             until: no event beyond this position.
             sees: which events the reader may see; None for all.
         """
-        request = window.request
-        gathering = _Gathering(request.filter.room.timeline, room_id, request.timeline_limit, sees)
+        gathering = _Gathering(window, room_id, sees)
         cached = None if since is None else self._cache.after(room_id, since)
         if cached is None:
             await self._read_back(gathering, window, room_id, since, until)

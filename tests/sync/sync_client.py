@@ -3,15 +3,34 @@
 import orjson
 
 
+def keep(account_data, part):
+    """Apply the account data of a part. Nothing in it counts as nothing there, as deletion is told so."""
+    events = part.get("account_data", {"events": []})["events"]
+    assert events or "account_data" not in part
+    types = [event["type"] for event in events]
+    assert len(types) == len(set(types)), "told twice"
+    for event in events:
+        assert event.keys() == {"type", "content"}
+        if event["content"]:
+            account_data[event["type"]] = event["content"]
+        else:
+            account_data.pop(event["type"], None)
+
+
 class ClientRoom:
     """A joined room as the client knows it."""
 
     def __init__(self):
         self.state = {}
+        self.account_data = {}
         self.timeline = []
         self.gaps = 0
 
     def apply(self, part):
+        keep(self.account_data, part)
+        if "timeline" not in part:
+            assert "state" not in part
+            return
         for event in part["state"]["events"]:
             self.state[event["type"], event["state_key"]] = event["event_id"]
         if part["timeline"]["limited"]:
@@ -29,6 +48,7 @@ class Client:
 
     def __init__(self):
         self.since = None
+        self.account_data = {}
         self.joined = {}
         self.invited = set()
         self.left = {}
@@ -36,6 +56,7 @@ class Client:
     def apply(self, body):
         answer = orjson.loads(body)
         self.since = answer["next_batch"]
+        keep(self.account_data, answer)
         rooms = answer.get("rooms", {})
         for room_id in rooms.get("invite", {}):
             self.invited.add(room_id)
@@ -46,6 +67,7 @@ class Client:
             room.apply(part)
             self.left[room_id] = room
         for room_id, part in rooms.get("join", {}).items():
+            assert "timeline" in part or room_id in self.joined, "a room begins with its timeline"
             self.invited.discard(room_id)
             self.joined.setdefault(room_id, ClientRoom()).apply(part)
         return answer

@@ -3,12 +3,14 @@
 import random
 
 from homeserver.core.filters import parse_filter
+from homeserver.sync.account_data_news import AccountDataNews
 from homeserver.sync.request import SyncRequest, parse_since
 from homeserver.sync.room_cache import RoomCache
 from tests.sync.sync_client import Client
 from tests.sync.sync_world import World, requester
 
 USERS = [f"@user{number}:example.org" for number in range(3)]
+TYPES = ["m.direct", "org.example.a", "org.example.b"]
 ROOMS = [f"!room{number}:example.org" for number in range(4)]
 
 
@@ -21,7 +23,10 @@ class Run:
         self.clients = {user_id: Client() for user_id in USERS}
         self.limit = self.random.choice([1, 3, 100])
         # Swarm testing: each run does only some of the things that can be done.
-        actions = [self.message, self.name, self.hold_back, self.restart, self.remember_little, self.rename]
+        actions = [
+            self.message, self.name, self.hold_back, self.restart, self.remember_little, self.rename,
+            self.keep, self.keep,
+        ]  # fmt: skip
         self.actions = [action for action in actions if self.random.random() < 0.7]
         self.actions += [self.message, self.membership, self.membership, self.catch_up, self.catch_up]
 
@@ -45,6 +50,12 @@ class Run:
         room_id, user_id = self.some_member()
         if user_id is not None:
             self.world.member(room_id, user_id, "join", displayname=str(self.random.random()))
+
+    async def keep(self):
+        user_id = self.random.choice(USERS)
+        place = self.random.choice([None, *ROOMS])
+        content = self.random.choice([None, {"n": self.random.random()}, {"n": self.random.random()}])
+        self.world.keep(user_id, self.random.choice(TYPES), content, place)
 
     async def membership(self):
         room_id = self.random.choice(ROOMS)
@@ -72,6 +83,8 @@ class Run:
             self.world.notifier.rooms._floor = small._floor
             self.world.notifier.rooms._rooms_max = 2
             self.world.notifier.rooms._events_per_room_max = 3
+            for user in self.world.notifier.users._users.values():
+                user.account_data = AccountDataNews(floor)
 
     async def catch_up(self):
         await self.follow(self.random.choice(USERS))
@@ -98,7 +111,10 @@ def check_against_the_truth(run, user_id):
     """What a client believes is so."""
     client, world = run.clients[user_id], run.world
     assert set(client.joined) == world.joined(user_id)
+    assert client.account_data.pop("m.push_rules")["global"]
+    assert client.account_data == world.kept(user_id)
     for room_id, room in client.joined.items():
+        assert room.account_data == world.kept(user_id, room_id)
         assert room.state == world.state(room_id)
         assert not room.timeline or room.timeline == [
             each for each in world.event_ids(room_id)[-len(room.timeline) :] if each in room.timeline
@@ -119,8 +135,11 @@ async def check_increments(run):
         assert fresh.since == old.since
         assert fresh.joined.keys() == old.joined.keys()
         assert fresh.invited == old.invited
+        del fresh.account_data["m.push_rules"]
+        assert fresh.account_data == old.account_data
         for room_id, room in fresh.joined.items():
             assert room.state == old.joined[room_id].state
+            assert room.account_data == old.joined[room_id].account_data
             shorter = min(len(room.timeline), len(old.joined[room_id].timeline))
             assert shorter == 0 or room.timeline[-shorter:] == old.joined[room_id].timeline[-shorter:]
     run.world.notifier.stop()

@@ -1,7 +1,10 @@
 """A world of rooms in memory: commits events, publishes them, and answers the reads of sync."""
 
+import orjson
+
 from homeserver.cluster.bus import LocalBus
-from homeserver.core.changes import EventChange
+from homeserver.core.changes import AccountDataChange, EventChange
+from homeserver.core.content.ignored_users import ignored_users_in
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SnowflakeClock, SyncToken
 from homeserver.core.requester import Requester
@@ -40,6 +43,7 @@ class World:
         self.bus = LocalBus()
         self.snowflakes = SnowflakeClock(writer_id)
         self.committed = {}  # room ID → [EventChange]
+        self.account_data = {}  # (user ID, room ID or None, type) → AccountDataChange
         self.unpublished = []
         self.holds_back = False
         self.reads = 0
@@ -93,6 +97,20 @@ class World:
             self.publish()
         return event.event_id
 
+    def keep(self, user_id, type_, content, room_id=None):
+        """Commit account data, deleted if the content is None, and publish it."""
+        self.clock.ms += 1
+        encoded = None if content is None else orjson.dumps(content)
+        change = AccountDataChange(self.snowflakes.next(self.clock.ms), user_id, room_id, type_, encoded)
+        self.account_data[user_id, room_id, type_] = change
+        self.unpublished.append(change)
+        if not self.holds_back:
+            self.publish()
+
+    def ignore(self, user_id, *ignored):
+        """Commit a user's list of ignored users."""
+        self.keep(user_id, "m.ignored_user_list", {"ignored_users": {each: {} for each in ignored}})
+
     def publish(self):
         """Publish what was committed."""
         changes, self.unpublished = self.unpublished, []
@@ -136,6 +154,14 @@ class World:
         """The rooms that a user is in."""
         return {room_id for room_id in self.committed if self.membership(room_id, user_id) == "join"}
 
+    def kept(self, user_id, room_id=None):
+        """A user's account data: type → content."""
+        return {
+            type_: orjson.loads(change.content)
+            for (owner, place, type_), change in self.account_data.items()
+            if (owner, place) == (user_id, room_id) and change.content is not None
+        }
+
     def event_ids(self, room_id):
         """The whole timeline."""
         return [change.event.event_id for change in self.committed[room_id]]
@@ -147,6 +173,8 @@ class World:
         for timeline in self.committed.values():
             for change in timeline:
                 token = token.advance(change.position)
+        for change in self.account_data.values():
+            token = token.advance(change.position)
         return token
 
     async def memberships_of(self, user_id):
@@ -223,3 +251,19 @@ class World:
             for change in timeline
             if change.event.event_id in event_ids
         }
+
+    async def account_data_after(self, user_id, after):
+        self.reads += 1
+        return self._kept_by(user_id, lambda change: change.position > after)
+
+    async def account_data_of_rooms(self, user_id, room_ids):
+        self.reads += 1
+        return self._kept_by(user_id, lambda change: change.room_id in room_ids)
+
+    async def ignored_users_of(self, user_id):
+        self.reads += 1
+        return ignored_users_in(self.kept(user_id).get("m.ignored_user_list"), user_id)
+
+    def _kept_by(self, user_id, is_asked_for):
+        found = [each for each in self.account_data.values() if each.user_id == user_id]
+        return sorted(filter(is_asked_for, found), key=lambda each: each.position)

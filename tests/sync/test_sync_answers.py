@@ -4,10 +4,10 @@ from tests.sync.sync_asking import ALICE, BOB, ROOM, ids, sync
 from tests.sync.sync_world import requester
 
 
-async def test_an_initial_sync_of_a_new_user_has_a_token_and_no_rooms(world):
+async def test_an_initial_sync_of_a_new_user_has_a_token_push_rules_and_no_rooms(world):
     answer = await sync(world, ALICE)
 
-    assert answer.keys() == {"next_batch"}
+    assert answer.keys() == {"next_batch", "account_data"}
 
 
 async def test_an_initial_sync_has_the_last_ten_events_and_the_state_before_them(world):
@@ -181,7 +181,7 @@ async def test_a_replaced_state_event_is_in_unsigned_and_is_read_once(world):
 
     assert event["unsigned"]["prev_content"] == {"name": "old"}
     assert again["rooms"]["join"][ROOM]["timeline"]["events"] == [event]
-    assert world.reads == reads + 1, "only for which rooms have news: the token is from before the restart"
+    assert world.reads == reads + 2, "only for what is new where: the token is from before the restart"
 
 
 async def test_a_redaction_reaches_the_remembered_event(world):

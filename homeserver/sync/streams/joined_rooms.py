@@ -26,7 +26,7 @@ class JoinedRooms:
         """Every joined room whole."""
         for span in spans:
             if span.section is Section.JOIN:
-                body.joined.append(await self._whole(window, span))
+                body.add(body.joined, span.room_id, await self._whole(window, span))
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """What is new in joined rooms; rooms that were joined since, whole."""
@@ -34,13 +34,13 @@ class JoinedRooms:
             if span.section is not Section.JOIN:
                 continue
             if span.anew or window.request.full_state:
-                body.joined.append(await self._whole(window, span))
+                body.add(body.joined, span.room_id, await self._whole(window, span))
                 continue
             timeline = await self._timelines.read(window, span.room_id, window.since)
             if timeline.events or timeline.limited or timeline.passed_over:
                 part = await self._changed(window, span.room_id, timeline)
                 if part is not None:
-                    body.joined.append(part)
+                    body.add(body.joined, span.room_id, part)
 
     async def _whole(self, window: Window, span: Span) -> bytes:
         room_id = span.room_id
@@ -57,7 +57,7 @@ class JoinedRooms:
             timeline.limited = True  # the client may hold an older piece, which this one does not follow
         summary = await self._members.summary(room_id, window.user.user_id)
         state = await self._states.complete(window, room_id, timeline, summary.heroes)
-        return room_part(window, room_id, timeline, state, summary=summary.json(), sight=sight)
+        return room_part(window, timeline, state, summary=summary.json(), sight=sight)
 
     async def _changed(self, window: Window, room_id: str, timeline: Timeline) -> bytes | None:
         request = window.request
@@ -75,4 +75,4 @@ class JoinedRooms:
             summary = (await self._members.summary(room_id, window.user.user_id)).json()
         if not (timeline.events or timeline.limited or state):
             return None  # the filters let nothing through
-        return room_part(window, room_id, timeline, state, summary=summary)
+        return room_part(window, timeline, state, summary=summary)

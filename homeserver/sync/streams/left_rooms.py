@@ -22,7 +22,7 @@ class LeftRooms:
         """Every room that was left, if the filter asks for them."""
         for span in spans:
             if span.section is Section.LEAVE:
-                body.left.append(await self._left(window, span))
+                body.add(body.left, span.room_id, await self._left(window, span))
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """The rooms that were left since."""
@@ -39,11 +39,11 @@ class LeftRooms:
                 [shown for shown in timeline.events if shown.position == span.position],
                 limited=False, start=span.position - 1, end=span.position, passed_over=[],
             )  # fmt: skip
-            return room_part(window, room_id, timeline, [], sight=sight)
+            return room_part(window, timeline, [], sight=sight)
         if span.anew:
             if window.since is not None:
                 timeline.limited = True
             state = await self._states.complete(window, room_id, timeline)
         else:
             state = await self._states.delta(window, room_id, timeline)
-        return room_part(window, room_id, timeline, state, sight=sight)
+        return room_part(window, timeline, state, sight=sight)

@@ -1,7 +1,5 @@
 """The rooms that the user may come into: `rooms.invite`, and those asked to be let into: `rooms.knock`."""
 
-import orjson
-
 from homeserver.core.event.format import stripped_state_event
 from homeserver.sync.body import Body
 from homeserver.sync.ports import SyncReads
@@ -35,19 +33,25 @@ class OfferedRooms:
         """Every room with an invite or a knock that stands."""
         for span in spans:
             if span.section is Section.INVITE:
-                body.invited.append(await self._offered(window, span, b"invite_state"))
+                part = await self._offered(window, span, b"invite_state")
+                if part is not None:
+                    body.add(body.invited, span.room_id, part)
             elif span.section is Section.KNOCK:
-                body.knocked.append(await self._offered(window, span, b"knock_state"))
+                part = await self._offered(window, span, b"knock_state")
+                if part is not None:
+                    body.add(body.knocked, span.room_id, part)
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """The rooms with an invite or a knock since."""
         await self.complete(window, spans, body)
 
-    async def _offered(self, window: Window, span: Span, name: bytes) -> bytes:
+    async def _offered(self, window: Window, span: Span, name: bytes) -> bytes | None:
         user_id = window.user.user_id
         state = await self._reads.state_at(span.room_id, span.position, members=[user_id])
         own = next((e.sender for e in state if e.type == MEMBER and e.state_key == user_id), user_id)
+        if own in window.user.ignored:
+            return None
         inviter = await self._reads.members_at(span.room_id, span.position, [own]) if own != user_id else ()
         events = [event for event in state if event.type in SHOWN or event.type == MEMBER]
         parts = [stripped_state_event(event) for event in (*inviter, *events)]
-        return b'%b:{"%b":{"events":[%b]}}' % (orjson.dumps(span.room_id), name, b",".join(parts))
+        return b'"%b":{"events":[%b]}' % (name, b",".join(parts))
