@@ -12,6 +12,8 @@ from homeserver.rooms.history import PAGE_EVENTS_MAX, History, PageRequest, posi
 
 __all__ = ["HistoryEndpoints"]
 
+_LIMIT_DEFAULT = 10
+
 
 class HistoryEndpoints:
     """`…/rooms/{roomId}/messages` and `…/event/{eventId}`."""
@@ -55,13 +57,13 @@ def _page_request(request: Request) -> PageRequest:
         raise InvalidParam("The query parameter dir must be b or f.")
     start, stop = request.query_maybe("from"), request.query_maybe("to")
     wanted = parse_room_event_filter(request.query_text("filter", "{}"))
-    limit = request.query_integer("limit", wanted.limit or 10, at_most=PAGE_EVENTS_MAX)
+    limit = request.query_integer("limit", _LIMIT_DEFAULT if wanted.limit is None else wanted.limit)
     if wanted.limit is not None:
         limit = min(limit, wanted.limit)
     return PageRequest(
         direction="b" if direction == "b" else "f",
         start=position_of(start) if start else None,
         stop=position_of(stop) if stop else None,
-        limit=max(limit, 1),
+        limit=min(limit, PAGE_EVENTS_MAX),
         wanted=wanted,
     )

@@ -81,8 +81,9 @@ async def build_services(
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     rooms = build_rooms(
-        configuration, runtime, storage, data_directory=data_directory, profiles=profiles
-    )
+        configuration, runtime, storage, data_directory=data_directory, profiles=profiles,
+        ignored_users=ignored_users,
+    )  # fmt: skip
     return Services(
         access_tokens=access_tokens,
         account_data=AccountData(queries=database, journal=storage.journal),

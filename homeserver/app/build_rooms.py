@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 from homeserver.accounts.profile import Profiles
 from homeserver.app.build_entry import EntryServices, build_entry
+from homeserver.app.build_history import HistoryServices, build_history
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.aliases import Directory
-from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.compose import Composer
 from homeserver.rooms.create_room import RoomCreation
-from homeserver.rooms.history import History
 from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
+from homeserver.rooms.ports import IgnoredUsersReader
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.sending import Sending
 from homeserver.rooms.sent_before import SentBefore
@@ -51,7 +51,7 @@ class RoomServices:
 
     creation: RoomCreation
     directory: Directory
-    history: History
+    history: HistoryServices
     entry: EntryServices
     members: Members
     membership: Membership
@@ -61,7 +61,7 @@ class RoomServices:
 
 def build_rooms(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, data_directory: DataDirectory,
-    profiles: Profiles,
+    profiles: Profiles, ignored_users: IgnoredUsersReader,
 ) -> RoomServices:  # fmt: skip
     """Make the services of rooms."""
     tables, interning, server_name = _Tables(storage), storage.interning, configuration.server_name
@@ -78,8 +78,8 @@ def build_rooms(
     sight = Sight(
         rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning
     )
-    client_events = ClientEvents(
-        events=tables.events, state=tables.state, transactions=tables.transactions, clock=runtime.clock
+    history = build_history(
+        storage.database, interning, sight=sight, ignored_users=ignored_users, clock=runtime.clock
     )
     directory = Directory(
         aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
@@ -96,14 +96,14 @@ def build_rooms(
         ),
         directory=directory,
         entry=entry,
-        history=History(sight=sight, events=tables.events, state=tables.state, client_events=client_events),
+        history=history,
         members=Members(
             sight=sight, state=tables.state, memberships=tables.memberships, interning=interning,
-            client_events=client_events,
+            client_events=history.client_events,
         ),
         membership=entry.membership,
         sending=Sending(
             registry=registry, events=tables.events, aliases=tables.aliases, membership=entry.membership
         ),
-        state_reads=StateReads(sight=sight, state=tables.state, client_events=client_events),
+        state_reads=StateReads(sight=sight, state=tables.state, client_events=history.client_events),
     )  # fmt: skip

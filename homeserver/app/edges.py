@@ -7,6 +7,7 @@ from clients.endpoints.account_data import AccountDataEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
 from clients.endpoints.aliases import AliasesEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
+from clients.endpoints.context import ContextEndpoints
 from clients.endpoints.create_room import CreateRoomEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
@@ -19,14 +20,17 @@ from clients.endpoints.profile import ProfileEndpoints
 from clients.endpoints.push_rules import PushRulesEndpoints
 from clients.endpoints.redaction import RedactionEndpoints
 from clients.endpoints.registration import RegistrationEndpoints
+from clients.endpoints.relations import RelationsEndpoints
 from clients.endpoints.room_state import RoomStateEndpoints
 from clients.endpoints.sending import SendingEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
+from clients.endpoints.threads import ThreadsEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
 from homeserver.accounts.tags import Tags
 from homeserver.app.build import Services
+from homeserver.app.build_history import HistoryServices
 from homeserver.app.build_rooms import RoomServices
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
@@ -86,7 +90,7 @@ def _accounts(
 
 def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object]:
     yield AliasesEndpoints(directory=rooms.directory, server_name=configuration.server_name)
-    yield HistoryEndpoints(history=rooms.history)
+    yield from _history(rooms.history)
     yield MembersEndpoints(members=rooms.members)
     yield CreateRoomEndpoints(creation=rooms.creation)
     entry = rooms.entry
@@ -97,3 +101,10 @@ def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object
     yield RedactionEndpoints(sending=rooms.sending)
     yield RoomStateEndpoints(sending=rooms.sending, state_reads=rooms.state_reads)
     yield SendingEndpoints(sending=rooms.sending)
+
+
+def _history(history: HistoryServices) -> Iterator[object]:
+    yield ContextEndpoints(contexts=history.contexts, event_times=history.event_times)
+    yield HistoryEndpoints(history=history.history)
+    yield RelationsEndpoints(relation_reads=history.relation_reads)
+    yield ThreadsEndpoints(thread_reads=history.thread_reads)

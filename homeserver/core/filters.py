@@ -91,6 +91,8 @@ class RoomEventFilter(_RoomSets, EventFilter, frozen=True, dict=True):
         include_redundant_members: also those that the client knows already.
         unread_thread_notifications: count notifications by thread.
         contains_url: only events with, or only without, a `url` in their content.
+        related_by_rel_types: only events that others point at in one of these ways.
+        related_by_senders: only events that one of these users points at.
     """
 
     rooms: Names | None = None
@@ -99,6 +101,9 @@ class RoomEventFilter(_RoomSets, EventFilter, frozen=True, dict=True):
     include_redundant_members: bool = False
     unread_thread_notifications: bool = False
     contains_url: bool | None = None
+    # NOTSPEC: these two came with threads (MSC3440) and were left out of the specification; clients use them.
+    related_by_rel_types: Names | None = None
+    related_by_senders: Names | None = None
 
     @cached_property
     def passes_all(self) -> bool:

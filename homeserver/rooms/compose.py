@@ -16,6 +16,7 @@ from storage.interning import Interning
 from storage.state_delta import packed_key
 from storage.tables.events import EventNumbers, EventPlace, add_event
 from storage.tables.memberships import MEMBERSHIP_UPSERT
+from storage.tables.relations import add_relation
 from storage.tables.state import add_state
 from storage.tables.state_groups import add_state_group
 from storage.write import Write
@@ -146,6 +147,11 @@ def add_rows(
 ) -> EventChange:
     """Add the rows of an event, and the change that tells of it, to a write."""
     add_event(write, event, room.room_nid, numbers, place)
+    if not place.flags:  # what clients are not shown points at nothing for them
+        add_relation(
+            write, event, position=place.position, room_nid=room.room_nid, sender_nid=numbers.sender_nid,
+            type_nid=numbers.type_nid,
+        )  # fmt: skip
     change = EventChange(place.position, event.room_id, event, state_group=place.state_group or 0)
     write.changes.append(change)
     return change

@@ -18,7 +18,7 @@ from storage.tables.events import Events, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
-from storage.tables.transactions import Transactions
+from storage.tables.transactions import Transactions, transaction_id_in
 
 __all__ = ["StoredReads"]
 
@@ -156,7 +156,4 @@ def _bare(rows: Sequence[StoredEvent]) -> list[Event]:
 
 
 def _transaction_id(key: str | None, stored: StoredEvent) -> str | None:
-    """The client's transaction ID in a stored key: `room_id|type|transaction ID`."""
-    if key is None:
-        return None
-    return key.removeprefix(f"{stored.event.room_id}|{stored.event.type}|")
+    return None if key is None else transaction_id_in(key, stored.event.room_id, stored.event.type)

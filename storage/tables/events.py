@@ -8,6 +8,7 @@ from typing import Literal
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import rules_for
 from storage.pool import Database, Row
+from storage.tables.relations import remove_relation
 from storage.write import Statement, Write
 
 __all__ = [
@@ -233,6 +234,7 @@ def add_event(write: Write, event: Event, room_nid: int, numbers: EventNumbers, 
 def add_redaction(write: Write, redacted: Event, redaction_event_id: str) -> None:
     """Add to a write that an event is replaced by its redacted form."""
     write.rows.append((REDACT, (redacted.event_id, redacted.canonical, redaction_event_id)))
+    remove_relation(write, redacted.event_id)
 
 
 class Events:

@@ -3,7 +3,7 @@
 from storage.pool import Database
 from storage.write import Statement
 
-__all__ = ["TRANSACTION_INSERT", "Transactions"]
+__all__ = ["TRANSACTION_INSERT", "Transactions", "transaction_id_in"]
 
 TRANSACTION_INSERT = Statement(
     name="transactions",
@@ -14,6 +14,11 @@ TRANSACTION_INSERT = Statement(
     ),
 )
 """Columns: session_id, key (`room_id|type|transaction ID`), event_id, position."""
+
+
+def transaction_id_in(key: str, room_id: str, event_type: str) -> str:
+    """The client's transaction ID in the key of an event: what is redacted may stand between them."""
+    return key.removeprefix(f"{room_id}|{event_type}").partition("|")[2]
 
 
 class Transactions:

@@ -107,7 +107,7 @@ def test_unsigned_holds_only_what_there_is():
         "transaction_id": "t",
         "membership": "join",
     }
-    assert json.loads(unsigned_json(replaced=topic)) == {
+    assert json.loads(unsigned_json(replaces_state=topic.event_id, replaced=topic)) == {
         "prev_content": {"topic": "old"},
         "prev_sender": "@alice:example.org",
         "replaces_state": topic.event_id,

@@ -30,8 +30,10 @@ def unsigned_json(
     age_ms: int | None = None,
     transaction_id: str | None = None,
     membership: str | None = None,
+    replaces_state: str | None = None,
     replaced: Event | None = None,
     redacted_because: Event | None = None,
+    relations: bytes | None = None,
 ) -> bytes | None:
     """Encode `unsigned` for one reader; None if it would be empty.
 
@@ -39,8 +41,10 @@ def unsigned_json(
         age_ms: how long ago the event was sent.
         transaction_id: only for the session that sent the event.
         membership: the reader's own membership at the event.
-        replaced: the state event that this one replaced.
+        replaces_state: ID of the state event that this one replaced.
+        replaced: that event, if the reader may see it.
         redacted_because: the redaction that took the content away.
+        relations: the bundled aggregations, encoded.
     """
     unsigned: dict[str, Any] = {}
     if age_ms is not None:
@@ -49,17 +53,17 @@ def unsigned_json(
         unsigned["transaction_id"] = transaction_id
     if membership is not None:
         unsigned["membership"] = membership
+    if replaces_state is not None:
+        unsigned["replaces_state"] = replaces_state
     if replaced is not None:
         unsigned["prev_content"] = replaced.content
         unsigned["prev_sender"] = replaced.sender
-        unsigned["replaces_state"] = replaced.event_id
-    data = encode_plain(unsigned) if unsigned else b"{}"
+    parts = [encode_plain(unsigned)[1:-1]] if unsigned else []
     if redacted_because is not None:
-        comma = b"," if unsigned else b""
-        data = b'%b%b"redacted_because":%b}' % (data[:-1], comma, client_event(redacted_because))
-    elif not unsigned:
-        return None
-    return data
+        parts.append(b'"redacted_because":' + client_event(redacted_because))
+    if relations is not None:
+        parts.append(b'"m.relations":' + relations)
+    return b"{%b}" % b",".join(parts) if parts else None
 
 
 def stripped_state_event(event: Event) -> bytes:
