@@ -13,11 +13,20 @@ from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.create_room import RoomCreation
 from homeserver.rooms.new_room import InitialState, RoomWishes
+from homeserver.rooms.third_party_invites import no_identity_server
 
 __all__ = ["CreateRoomBody", "CreateRoomEndpoints"]
 
-INVITES_MAX = 200
 INITIAL_STATE_EVENTS_MAX = 200
+
+
+class ThirdPartyBody(msgspec.Struct):
+    """Somebody known by an address, and the identity server to ask about it."""
+
+    id_server: str
+    id_access_token: str
+    medium: str
+    address: str
 
 
 class InitialStateBody(msgspec.Struct):
@@ -38,7 +47,7 @@ class CreateRoomBody(msgspec.Struct):
     name: str | None = None
     topic: str | None = None
     invite: list[str] | None = None
-    invite_3pid: list[dict[str, Any]] | None = None
+    invite_3pid: list[ThirdPartyBody] | None = None
     is_direct: bool | None = None
     creation_content: dict[str, Any] | None = None
     initial_state: list[InitialStateBody] | None = None
@@ -66,9 +75,7 @@ class CreateRoomEndpoints:
 
 def _wishes(body: CreateRoomBody) -> RoomWishes:
     if body.invite_3pid:
-        raise InvalidParam("This server has no identity server: invite by user ID instead of invite_3pid.")
-    if len(body.invite or ()) > INVITES_MAX:
-        raise InvalidParam(f"Invite at most {INVITES_MAX} users while a room is made, and the others later.")
+        raise no_identity_server()
     if len(body.initial_state or ()) > INITIAL_STATE_EVENTS_MAX:
         raise InvalidParam(f"initial_state holds at most {INITIAL_STATE_EVENTS_MAX} events.")
     return RoomWishes(

@@ -6,34 +6,42 @@ from homeserver.accounts.profile import Profiles
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.aliases import Directory
+from homeserver.rooms.create_room import RoomCreation
 from homeserver.rooms.joining import Joining
 from homeserver.rooms.knock import Knocking
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.spam_limits import SpamLimits
+from homeserver.rooms.succession import Succession
 from homeserver.rooms.third_party_invites import ThirdPartyInvites
+from homeserver.rooms.upgrade import RoomUpgrades
+from storage.tables.aliases import Aliases
+from storage.tables.events import Events
 from storage.tables.memberships import Memberships
+from storage.tables.state import State
 
 __all__ = ["EntryServices", "build_entry"]
 
 
 @dataclass(frozen=True, slots=True)
 class EntryServices:
-    """What lets users into rooms, and keeps them out."""
+    """What makes and replaces rooms, lets users into them, and keeps them out."""
 
+    creation: RoomCreation
     joining: Joining
     knocking: Knocking
     membership: Membership
     spam_limits: SpamLimits
     third_party_invites: ThirdPartyInvites
+    upgrades: RoomUpgrades
 
 
 def build_entry(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
     directory: Directory, profiles: Profiles,
 ) -> EntryServices:  # fmt: skip
-    """Make the services that change who is in a room."""
+    """Make the services that change who is in a room, and those that make rooms."""
     interning, server_name = storage.interning, configuration.server_name
     memberships = Memberships(storage.database)
     rates = configuration.spam_limits
@@ -51,11 +59,24 @@ def build_entry(
         ),
         third_party_invites=third_party_invites, spam_limits=spam_limits,
     )  # fmt: skip
-    knocking = Knocking(
-        registry=registry, directory=directory, profiles=profiles, spam_limits=spam_limits
-    )
+    knocking = Knocking(registry=registry, directory=directory, profiles=profiles, spam_limits=spam_limits)
     membership = Membership(
         registry=registry, joining=joining, knocking=knocking, profiles=profiles, memberships=memberships,
         interning=interning, spam_limits=spam_limits, server_name=server_name,
     )  # fmt: skip
-    return EntryServices(joining, knocking, membership, spam_limits, third_party_invites)
+    creation = RoomCreation(
+        registry=registry, composer=registry.composer, directory=directory, membership=membership,
+        profiles=profiles, randomness=runtime.randomness, spam_limits=spam_limits,
+        default_room_version=configuration.rooms.default_room_version,
+    )  # fmt: skip
+    database = storage.database
+    upgrades = RoomUpgrades(
+        registry=registry, creation=creation, memberships=memberships,
+        succession=Succession(
+            registry=registry, aliases=Aliases(database), memberships=memberships, interning=interning
+        ),
+        state=State(database, Events(database)),
+    )  # fmt: skip
+    return EntryServices(
+        creation, joining, knocking, membership, spam_limits, third_party_invites, upgrades
+    )

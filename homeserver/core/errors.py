@@ -14,7 +14,8 @@ __all__ = [
     "LimitExceeded", "MatrixError",
     "MethodNotAllowed", "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge",
     "RoomInUse", "ServerNotTrusted", "TooLarge", "UnableToAuthoriseJoin", "UnableToGrantJoin",
-    "Unavailable", "UnknownError", "UnknownToken", "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",
+    "Unavailable", "UnknownError", "UnknownToken", "Unrecognized", "UnsupportedRoomVersion",
+    "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",
 ]  # fmt: skip
 
 

@@ -102,9 +102,7 @@ class Joining:
         await self.enter(requester, room_id, content, lambda there: with_profile(there.content, profile))
         return room_id
 
-    async def enter(
-        self, requester: Requester, room_id: str, content: dict[str, Any], renew: Renew
-    ) -> str:
+    async def enter(self, requester: Requester, room_id: str, content: dict[str, Any], renew: Renew) -> str:
         """Join with this content; returns the ID of the member event.
 
         Args:

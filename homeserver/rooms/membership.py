@@ -127,9 +127,7 @@ class Membership:
         if _server_of(user_id) != self._server_name:
             raise Forbidden("Users of other servers cannot be invited yet.")
 
-    async def _invite(
-        self, requester: Requester, room_id: str, user_id: str, content: dict[str, Any]
-    ) -> str:
+    async def _invite(self, requester: Requester, room_id: str, user_id: str, content: dict[str, Any]) -> str:
         self.check_invitable(user_id)
         issuer = requester.user_id
         draft = Draft(_MEMBER, issuer, content, user_id)

@@ -14,15 +14,18 @@ from homeserver.core.room_versions import RoomVersionRules
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.member_content import member_content
 
-__all__ = ["InitialState", "RoomWishes", "first_drafts", "preset_of"]
+__all__ = [
+    "CREATOR_LEVEL", "TOMBSTONE_LEVEL_ABOVE_STATE", "InitialState", "Replica", "RoomWishes",
+    "default_power_levels", "first_drafts", "preset_of",
+]  # fmt: skip
 
 _PRESETS = {
     "private_chat": ("invite", "shared", "can_join"),
     "trusted_private_chat": ("invite", "shared", "can_join"),
     "public_chat": ("public", "shared", "forbidden"),
 }
-_CREATOR_LEVEL = 100
-_TOMBSTONE_LEVEL_ABOVE_STATE = 150
+CREATOR_LEVEL = 100
+TOMBSTONE_LEVEL_ABOVE_STATE = 150
 _EVENT_LEVELS = {
     "m.room.name": 50,
     "m.room.avatar": 50,
@@ -45,8 +48,21 @@ class InitialState:
 
 
 @dataclass(frozen=True, slots=True)
+class Replica:
+    """What a room that replaces another begins with, instead of what new rooms do.
+
+    Attributes:
+        power_levels: content of its first power levels.
+        state: all other state; no preset adds to it.
+    """
+
+    power_levels: dict[str, Any]
+    state: tuple[InitialState, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoomWishes:
-    """What a client wants of a new room; each as in the specification."""
+    """What a client wants of a new room; each as in the specification, but for `replica`."""
 
     room_version: str | None = None
     preset: str | None = None
@@ -59,6 +75,7 @@ class RoomWishes:
     creation_content: dict[str, Any] = field(default_factory=dict)
     initial_state: tuple[InitialState, ...] = ()
     power_level_content_override: dict[str, Any] = field(default_factory=dict)
+    replica: Replica | None = None
 
 
 def preset_of(wishes: RoomWishes) -> str:
@@ -144,19 +161,27 @@ def _creation_content(
 
 
 def _power_levels(wishes: RoomWishes, rules: RoomVersionRules, creator: str, preset: str) -> dict[str, Any]:
+    if wishes.replica is not None:
+        return wishes.replica.power_levels
     privileged = rules.authorization.explicitly_privilege_room_creators
     users: dict[str, int] = {}
     if not privileged:
-        users[creator] = _CREATOR_LEVEL
+        users[creator] = CREATOR_LEVEL
         if preset == "trusted_private_chat":
-            users.update(dict.fromkeys(wishes.invite, _CREATOR_LEVEL))
-    events = dict(_EVENT_LEVELS)
+            users.update(dict.fromkeys(wishes.invite, CREATOR_LEVEL))
+    content = default_power_levels()
+    content["users"] = users
     if privileged:
-        events["m.room.tombstone"] = _TOMBSTONE_LEVEL_ABOVE_STATE
-    content = {
-        "users": users,
+        content["events"]["m.room.tombstone"] = TOMBSTONE_LEVEL_ABOVE_STATE
+    return content | wishes.power_level_content_override
+
+
+def default_power_levels() -> dict[str, Any]:
+    """Make the power levels of a new room, in which nobody is anything yet."""
+    return {
+        "users": {},
         "users_default": 0,
-        "events": events,
+        "events": dict(_EVENT_LEVELS),
         "events_default": 0,
         "state_default": 50,
         "ban": 50,
@@ -165,10 +190,13 @@ def _power_levels(wishes: RoomWishes, rules: RoomVersionRules, creator: str, pre
         "invite": 0,
         "historical": 100,
     }
-    return content | wishes.power_level_content_override
 
 
 def _state(wishes: RoomWishes, creator: str, alias: str | None, preset: str) -> Iterator[Draft]:
+    if wishes.replica is not None:
+        for one in wishes.replica.state:
+            yield Draft(one.type, creator, one.content, one.state_key)
+        return
     join_rule, visibility, guest_access = _PRESETS[preset]
     if alias is not None:
         yield Draft("m.room.canonical_alias", creator, {"alias": alias}, "")

@@ -96,9 +96,7 @@ class RestrictedJoins:
         await self._check_conditions(room_ids, user_id)
         authoriser = None
         if likely:
-            found = set(
-                await self._memberships.local_joined(room_nid, limit=len(likely), user_ids=likely)
-            )
+            found = set(await self._memberships.local_joined(room_nid, limit=len(likely), user_ids=likely))
             authoriser = next((one for one in likely if one in found), None)
         if authoriser is None and others_may:
             found_others = await self._memberships.local_joined(room_nid, limit=1, not_user_ids=excluded)

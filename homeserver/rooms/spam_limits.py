@@ -122,9 +122,7 @@ class SpamLimits:
             return
         self._take("room_creations", self._rates.room_creations, requester.user_id)
         if invited:
-            self._take(
-                "invites_per_issuer", self._rates.invites_per_issuer, requester.user_id, len(invited)
-            )
+            self._take("invites_per_issuer", self._rates.invites_per_issuer, requester.user_id, len(invited))
         for user_id in invited:
             self._take("invites_per_recipient", self._rates.invites_per_recipient, user_id)
 

@@ -84,3 +84,9 @@ class Aliases:
     async def delete(self, alias: str) -> bool:
         """Remove an alias; false if there was none."""
         return await self._database.execute("DELETE FROM aliases WHERE alias = %b", alias) == 1
+
+    async def move(self, from_room_nid: int, to_room_nid: int) -> None:
+        """Let every alias of a room stand for another one from now on."""
+        await self._database.execute(
+            "UPDATE aliases SET room_nid = %b::bigint WHERE room_nid = %b::bigint", to_room_nid, from_room_nid
+        )

@@ -154,3 +154,19 @@ class Memberships:
             room_nid, *parameters, limit,
         )  # fmt: skip
         return [text for (text,) in rows]
+
+    async def joined_with_state(
+        self, user_nid: int, type_: str, state_key: str, *, limit: int
+    ) -> list[str]:
+        """Name the rooms that a user is in whose state has, or had, something for a type and state key."""
+        rows = await self._database.fetch(
+            "SELECT room_id FROM memberships"
+            " JOIN rooms ON rooms.room_nid = memberships.room_nid"
+            " JOIN current_state ON current_state.room_nid = memberships.room_nid"
+            " AND type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
+            " AND state_key_nid = (SELECT nid FROM interned_state_keys WHERE text = %b)"
+            " WHERE user_nid = %b::bigint AND membership = 'join'"
+            " ORDER BY memberships.room_nid LIMIT %b::bigint",
+            type_, state_key, user_nid, limit,
+        )  # fmt: skip
+        return [room_id for (room_id,) in rows]

@@ -91,9 +91,7 @@ async def test_to_have_been_in_the_allowed_room_is_not_enough(alice, bob, carol,
 )
 async def test_conditions_that_are_none_let_nobody_in(alice, bob, space, allow):
     if isinstance(allow, list):
-        allow = [
-            {**one, "room_id": space} if one and one.get("room_id") == "SPACE" else one for one in allow
-        ]
+        allow = [{**one, "room_id": space} if one and one.get("room_id") == "SPACE" else one for one in allow]
     content = {"join_rule": "restricted"} | ({} if allow is None else {"allow": allow})
     room = await alice.create(initial_state=[{"type": "m.room.join_rules", "content": content}])
     await bob.act(space, "join")
