@@ -105,7 +105,10 @@ class RoomState:
 
     def trim(self) -> None:
         """Forget what was used longest ago, beyond the bound; only while storage has all of it."""
-        self.is_whole = False
+        if self.is_whole:
+            self.is_whole = False
+            for key in ESSENTIAL_KEYS:
+                self.learn(key, None, 0)  # what the room does not have stays at hand as well
         excess = len(self._entries) - ENTRIES_MAX
         if excess > 0:
             for key in [key for key in self._entries if key not in _ESSENTIAL][:excess]:
