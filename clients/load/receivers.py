@@ -105,7 +105,7 @@ class LongPollReceiver:
             answer = await self._api.sync(self._since, 30_000)
             self._since = answer["next_batch"]
             for room in answer.get("rooms", {}).get("join", {}).values():
-                for event in room["timeline"]["events"]:
+                for event in room.get("timeline", {}).get("events", ()):
                     self._ledger.delivered(self._api.user_id, event)
 
 

@@ -38,5 +38,5 @@ class WebSocketReceiver:
     def _take(self, delta: dict[str, Any]) -> None:
         self._since = delta["next_batch"]
         for room in delta.get("rooms", {}).get("join", {}).values():
-            for event in room["timeline"]["events"]:
+            for event in room.get("timeline", {}).get("events", ()):
                 self._ledger.delivered(self._api.user_id, event)

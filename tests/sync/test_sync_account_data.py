@@ -224,6 +224,23 @@ async def test_full_state_tells_everything_again_and_what_is_gone_since(world):
     assert kept(answer["rooms"]["join"][ROOM]) == [("m.tag", {"tags": {}})]
 
 
+async def test_what_is_replaced_by_what_is_not_yet_published_is_not_missing(world):
+    world.create(ROOM, ALICE)
+    since = (await sync(world, ALICE))["next_batch"]
+    world.keep(ALICE, "a", {"n": "acknowledged"})
+    await world.start()
+    world.holds_back = True
+    world.keep(ALICE, "a", {"n": "committed"})
+
+    for answer in (await sync(world, ALICE), await sync(world, ALICE, since)):
+        assert kept(answer) == [("a", {"n": "committed"})]
+        world.holds_back = False
+        world.publish()
+        after = await sync(world, ALICE, answer["next_batch"])
+        assert kept(after) in ([("a", {"n": "committed"})], [])
+        assert after["next_batch"] == world.notifier.heard.encode()
+
+
 async def test_paging_forward_tells_account_data_once(world):
     world.create(ROOM, ALICE)
     since = (await sync(world, ALICE))["next_batch"]

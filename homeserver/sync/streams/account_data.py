@@ -19,7 +19,11 @@ _TOLD = (Section.JOIN, Section.LEAVE)
 
 
 class AccountData:
-    """Tells of account data. It has no history: what changed twice is told once, as it is now."""
+    """Tells of account data. It has no history: what changed twice is told once, as it is now.
+
+    So a row that is ahead of the window, committed while that was made, is told all the same, and again with
+    the next one: what it replaced may have been acknowledged, and would be missing.
+    """
 
     def __init__(self, reads: SyncReads) -> None:
         self._reads = reads
@@ -45,6 +49,9 @@ class AccountData:
         if news is None:
             rows = await self._reads.account_data_after(user.user_id, since.lowest)
             news = [row for row in rows if _is_new(window, row)]
+        else:
+            # Where only a page of what was heard is told.
+            news = [change for change in news if window.now.covers(change.position)]
         anew = {span.room_id for span in spans if span.anew and span.section in _TOLD}
         if anew:
             # Deleted ones too: the client may know the room from an earlier time.
@@ -63,8 +70,6 @@ def _tell(window: Window, spans: Iterable[Span], news: Iterable[AccountDataChang
     everywhere: list[AccountDataChange] = []
     by_room: dict[str, list[AccountDataChange]] = {}
     for change in news:
-        if not window.now.covers(change.position):
-            continue  # told with the next window, maybe as something else by then
         if change.room_id is None:
             everywhere.append(change)
         else:
