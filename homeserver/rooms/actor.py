@@ -85,10 +85,11 @@ class RoomActor:
         retention_class: of its timeline events.
         writes_in_flight: handed to the journal, not yet committed.
         last_commit: the future of the last of those.
+        gate: events of ours wait for it, if there is one.
     """
 
     __slots__ = (
-        "chain", "depth", "extremities", "last_commit", "last_position", "retention_class", "room_id",
+        "chain", "depth", "extremities", "gate", "last_commit", "last_position", "retention_class", "room_id",
         "room_nid", "rules", "state", "writes_in_flight",
     )  # fmt: skip
 
@@ -109,11 +110,12 @@ class RoomActor:
         self.retention_class = retention_class
         self.writes_in_flight = 0
         self.last_commit: asyncio.Future[None] | None = None
+        self.gate: asyncio.Future[None] | None = None
 
     def advance(self, step: Step) -> None:
         """Take in an event."""
         self.extremities = step.extremities
-        self.depth = max(self.depth, step.event.depth)
+        self.depth = max(one.event.depth for one in step.extremities)
         self.last_position = step.position
         self.chain = step.chain
         for entry in step.entries:

@@ -15,8 +15,10 @@ from homeserver.runtime.clock import Clock
 from storage.interning import Interning
 from storage.state_delta import packed_key
 from storage.tables.events import EventNumbers, EventPlace, add_event
+from storage.tables.graph import add_moved_event
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.relations import add_relation
+from storage.tables.room_counts import add_membership_change
 from storage.tables.state import add_state
 from storage.tables.state_groups import add_state_group
 from storage.write import Write
@@ -137,24 +139,27 @@ def add_step(
             add_state_group(write, room.room_nid, position, planned)
         chain = chain.after(position, planned)
     place = EventPlace(position, room.chain.group, auth_nids, retention_class=room.retention_class)
-    change = add_rows(write, room, event, numbers, place)
+    add_rows(write, room, event, numbers, place)
+    change = EventChange(position, event.room_id, event, state_group=room.chain.group)
+    write.changes.append(change)
     add_state_rows(write, room, change, entries, server_name=server_name)
     return change, Step(event, position, chain, entries, (Extremity(event, chain.group),))
 
 
 def add_rows(
-    write: Write, room: RoomActor, event: Event, numbers: EventNumbers, place: EventPlace
-) -> EventChange:
-    """Add the rows of an event, and the change that tells of it, to a write."""
-    add_event(write, event, room.room_nid, numbers, place)
+    write: Write, room: RoomActor, event: Event, numbers: EventNumbers, place: EventPlace,
+    *, outlier_nid: int | None = None,
+) -> None:  # fmt: skip
+    """Add the rows of an event to a write; of one that was an outlier, that it has its place now."""
+    if outlier_nid is None:
+        add_event(write, event, room.room_nid, numbers, place)
+    else:
+        add_moved_event(write, event, room.room_nid, outlier_nid, place)
     if not place.flags:  # what clients are not shown points at nothing for them
         add_relation(
             write, event, position=place.position, room_nid=room.room_nid, sender_nid=numbers.sender_nid,
             type_nid=numbers.type_nid,
         )  # fmt: skip
-    change = EventChange(place.position, event.room_id, event, state_group=place.state_group or 0)
-    write.changes.append(change)
-    return change
 
 
 def add_state_rows(
@@ -191,5 +196,9 @@ def add_state_rows(
             write.add(
                 MEMBERSHIP_UPSERT, room.room_nid, numbers.member_nid, membership_of(entry.event), event_id,
                 change.position, _NOT_FORGOTTEN, is_local,
+            )  # fmt: skip
+            add_membership_change(
+                write, room.room_nid, before=membership_of(replaced), now=membership_of(entry.event),
+                is_local=is_local,
             )  # fmt: skip
     change.resets, change.removed = tuple(resets), tuple(removed)

@@ -1,9 +1,12 @@
 """What rooms need of others: implemented beside, joined in `homeserver.app.build`."""
 
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["IgnoredUsersReader", "ProfileReader"]
+from homeserver.core.event.pdu import Event
+from homeserver.core.room_versions import RoomVersionRules
+
+__all__ = ["IgnoredUsersReader", "PolicyServers", "ProfileReader", "RemoteServers", "Signatures"]
 
 
 class IgnoredUsersReader(Protocol):
@@ -11,6 +14,49 @@ class IgnoredUsersReader(Protocol):
 
     def ignored_by(self, user_id: str) -> Coroutine[Any, Any, frozenset[str]]:
         """The users whose message events this user is not shown; their state events are."""
+
+
+class PolicyServers(Protocol):
+    """Asks the policy servers of rooms.
+
+    Spec: https://spec.matrix.org/v1.19/server-server-api/#policy-servers
+    """
+
+    def allows(self, event: Event) -> Coroutine[Any, Any, bool]:
+        """Whether the room's policy server has no objection to an event, or the room has none."""
+
+
+class RemoteServers(Protocol):
+    """Asks other servers for what we lack. What they answer is unchecked.
+
+    Raises from every method:
+        Unavailable: the server does not answer, or will not.
+    """
+
+    def missing_events(
+        self, server: str, room_id: str, *, earliest: Sequence[str], latest: Sequence[str], limit: int
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """Events between those that we have and those that name others which we lack, oldest first."""
+
+    def event(self, server: str, event_id: str) -> Coroutine[Any, Any, Any]:
+        """One event."""
+
+    def event_auth(self, server: str, room_id: str, event_id: str) -> Coroutine[Any, Any, list[Any]]:
+        """The whole auth chain of an event."""
+
+    def state_ids(
+        self, server: str, room_id: str, event_id: str
+    ) -> Coroutine[Any, Any, tuple[list[str], list[str]]]:
+        """The IDs of the state before an event, and of all that is in their auth chains."""
+
+
+class Signatures(Protocol):
+    """Verifies the signatures of events."""
+
+    def missing_on(
+        self, pdu: Mapping[str, Any], rules: RoomVersionRules, signers: Collection[str]
+    ) -> Coroutine[Any, Any, set[str]]:
+        """Those of the servers whose valid signature the PDU does not carry."""
 
 
 class ProfileReader(Protocol):

@@ -98,6 +98,10 @@ class RoomRegistry:
         self.keep(actor)
         return actor
 
+    def is_in_use(self, actor: RoomActor) -> bool:
+        """Say whether an actor is still the room's."""
+        return self._actors.get(actor.room_id) is actor
+
     def keep(self, actor: RoomActor) -> None:
         """Add an actor, and evict those used longest ago beyond the bound."""
         self._actors[actor.room_id] = actor
@@ -140,6 +144,9 @@ class RoomRegistry:
                 await self._existing_actor(room_id)
                 continue
             self._actors[room_id] = actor  # used just now: it comes last
+            if actor.gate is not None:
+                await asyncio.shield(actor.gate)
+                continue
             try:
                 return self._carry_out(actor, draft, numbers, origin=origin, decide=decide, target=target)
             except NotLoadedError as error:

@@ -9,11 +9,12 @@ from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import rules_for
 from storage.pool import Database, Row
 from storage.tables.relations import remove_relation
+from storage.tables.retention import IS_OVER_LIFETIME, KEEP_REDACTED
 from storage.write import Statement, Write
 
 __all__ = [
-    "EVENT_COLUMNS", "EVENT_ID_INSERT", "EVENT_INSERT", "REDACT", "Direction", "EventFilter", "EventFlags",
-    "EventNumbers", "EventPlace", "Events", "StoredEvent", "add_event", "add_redaction",
+    "EVENT_COLUMNS", "EVENT_ID_INSERT", "EVENT_INSERT", "HIDDEN", "REDACT", "Direction", "EventFilter",
+    "EventFlags", "EventNumbers", "EventPlace", "Events", "StoredEvent", "add_event", "add_redaction",
 ]  # fmt: skip
 
 Direction = Literal["b", "f"]
@@ -29,9 +30,14 @@ class EventFlags(IntFlag):
     REJECTED = 2
     SOFT_FAILED = 4
     REDACTED = 8
+    WITHHELD = 32  # of clients: it only joins branches, or is a redaction that has not taken effect
+    OVER_LIFETIME = 16  # by the retention of its room: not to be shown; only in what is read, never stored
 
 
-_HIDDEN = int(EventFlags.OUTLIER | EventFlags.REJECTED | EventFlags.SOFT_FAILED)
+HIDDEN = EventFlags.OUTLIER | EventFlags.REJECTED | EventFlags.SOFT_FAILED | EventFlags.WITHHELD
+"""What no client sees."""
+
+_HIDDEN = int(HIDDEN)
 
 EVENT_INSERT = Statement(
     name="events",
@@ -76,8 +82,9 @@ REDACT = Statement(
 """Columns: event_id of the redacted event, its JSON as redacted, event_id of the redaction."""
 
 EVENT_COLUMNS = (
-    "events.position, events.room_nid, events.flags, events.event_id, events.json, events.redacted_because,"
-    " rooms.version, events.state_group"
+    f"events.position, events.room_nid, events.flags | CASE WHEN {IS_OVER_LIFETIME}"
+    f" THEN {int(EventFlags.OVER_LIFETIME)} ELSE 0 END, events.event_id, events.json,"
+    " events.redacted_because, rooms.version, events.state_group"
 )
 """What `Events.assemble` reads; a query joins `events` and `rooms`."""
 
@@ -107,7 +114,7 @@ _AUTH_NIDS = (
 _PAGE = (
     f"SELECT {EVENT_COLUMNS} FROM events JOIN rooms ON rooms.room_nid = events.room_nid"
     f" WHERE events.room_nid = %b AND events.flags & {_HIDDEN} = 0"
-    " AND events.position > %b AND events.position <= %b"
+    f" AND events.position > %b AND events.position <= %b AND NOT {IS_OVER_LIFETIME}"
 )
 _ORDER = {"b": " ORDER BY events.position DESC LIMIT %b", "f": " ORDER BY events.position LIMIT %b"}
 _TYPES = "events.type_nid IN (SELECT nid FROM interned_types WHERE text LIKE ANY(%b::text[]))"
@@ -233,6 +240,7 @@ def add_event(write: Write, event: Event, room_nid: int, numbers: EventNumbers, 
 
 def add_redaction(write: Write, redacted: Event, redaction_event_id: str) -> None:
     """Add to a write that an event is replaced by its redacted form."""
+    write.rows.append((KEEP_REDACTED, (redacted.event_id, redaction_event_id)))
     write.rows.append((REDACT, (redacted.event_id, redacted.canonical, redaction_event_id)))
     remove_relation(write, redacted.event_id)
 

@@ -1,0 +1,273 @@
+"""Puts an event of another server into its room's graph: what becomes of its ends and of the current state.
+
+Spec: https://spec.matrix.org/v1.19/server-server-api/#pdus
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from homeserver.core.auth.check import authorize
+from homeserver.core.auth.selection import StateKey, auth_types_for
+from homeserver.core.changes import EventChange
+from homeserver.core.event.pdu import Event
+from homeserver.core.pdu_verdicts import Accepted, Rejected, SoftFailed
+from homeserver.core.positions import POSITION_MAX
+from homeserver.rooms.actor import Extremity, RoomActor, StateEntry, Step
+from homeserver.rooms.compose import add_rows, add_state_rows
+from homeserver.rooms.received_redactions import ReceivedRedactions, RedactionsOfEvent
+from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.resolution import Overlay, Resolution
+from homeserver.rooms.room_state import NotLoadedError
+from homeserver.rooms.state_at import StateAt
+from storage.state_chain import StateChain
+from storage.state_delta import packed_key
+from storage.tables.events import EventFlags, EventNumbers, EventPlace
+from storage.tables.graph import Graph, add_backward_extremity, add_found_event
+from storage.tables.rooms import add_room_tip
+from storage.tables.state_groups import add_state_group
+from storage.write import Write
+
+__all__ = ["EXTREMITIES_MAX", "Arrival", "Placing"]
+
+EXTREMITIES_MAX = 20
+"""As many predecessors as an event may name, so that one event of ours can join all branches."""
+
+_ATTEMPTS_MAX = 3
+_CREATE: StateKey = ("m.room.create", "")
+_PROVISIONAL = POSITION_MAX
+"""The number of an event that has not got its own yet: above all others, as the next one will be."""
+_PROVISIONAL_GROUP = POSITION_MAX - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event that has been checked, apart from the current state.
+
+    Attributes:
+        event: the event.
+        verdict: what the checks say.
+        before: the state before it.
+        numbers: of its strings.
+        auth_nids: of its auth events.
+        outlier_nid: its number, if it was stored as an outlier.
+        lacking: IDs of those of its predecessors that have no place here.
+        replaces_graph: all ends of the graph give way to it: the room was joined by way of another server.
+    """
+
+    event: Event
+    verdict: Accepted | SoftFailed | Rejected
+    before: StateChain
+    numbers: EventNumbers
+    auth_nids: tuple[int, ...]
+    outlier_nid: int | None = None
+    lacking: tuple[str, ...] = ()
+    replaces_graph: bool = False
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether the state after it is another than the one before it."""
+        return self.event.is_state and not isinstance(self.verdict, Rejected)
+
+    def state_change(self, nid: int) -> dict[int, int]:
+        """What it changes of the state, once it has a number."""
+        assert self.numbers.state_key_nid is not None
+        return {packed_key(self.numbers.type_nid, self.numbers.state_key_nid): nid}
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What becomes of a room, as long as it stays as it was when this was planned."""
+
+    seen: RoomActor
+    seen_extremities: tuple[Extremity, ...]
+    verdict: Accepted | SoftFailed | Rejected
+    redactions: RedactionsOfEvent
+    is_named: bool
+    kept: tuple[Extremity, ...] = ()
+    is_end: bool = False
+    nearest: StateChain | None = None  # None: the state after the event
+    changes: dict[int, int] | None = None
+    entries: Sequence[StateEntry] = ()
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether clients see the event."""
+        return isinstance(self.verdict, Accepted) and not self.redactions.flags & EventFlags.WITHHELD
+
+
+class Placing:
+    """Places events.
+
+    Args:
+        registry: the rooms.
+        state_at: reads states.
+        resolution: resolves them.
+        graph: knows which events others have named.
+        redactions: knows what is redacted.
+    """
+
+    def __init__(
+        self, *, registry: RoomRegistry, state_at: StateAt, resolution: Resolution, graph: Graph,
+        redactions: ReceivedRedactions,
+    ) -> None:  # fmt: skip
+        self._registry = registry
+        self._state_at = state_at
+        self._resolution = resolution
+        self._graph = graph
+        self._redactions = redactions
+
+    async def place(self, arrival: Arrival) -> Accepted | SoftFailed | Rejected:
+        """Place an event, by the state of the room as it is at that moment; returns the last word on it.
+
+        Raises:
+            NotFound: there is no such room here.
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        attempts = 0
+        while True:
+            room = await self._registry.actor(arrival.event.room_id)
+            with self._held(room, is_needed=attempts >= _ATTEMPTS_MAX):
+                await self._registry.settled(room)
+                try:
+                    plan = await self._plan(room, arrival)
+                    committed = self._carry_out(plan, arrival)
+                except NotLoadedError as error:
+                    await self._registry.loading.load_state(room, error.keys)
+                    continue
+            attempts += 1
+            if committed is not None:
+                await asyncio.shield(committed)
+                return plan.verdict
+
+    @contextmanager
+    def _held(self, room: RoomActor, *, is_needed: bool) -> Iterator[None]:
+        """Let our own users' events wait, if there are so many that a plan is out of date again and again."""
+        if not is_needed:
+            yield
+            return
+        room.gate = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            room.gate.set_result(None)
+            room.gate = None
+
+    async def _plan(self, room: RoomActor, arrival: Arrival) -> _Plan:
+        event, extremities = arrival.event, room.extremities
+        self._state_at.groups.remember(room.room_nid, room.chain)
+        verdict = _by_current_state(room, arrival)
+        plan = _Plan(
+            room, extremities, verdict,
+            await self._redactions.of(room, event, arrival.before, is_accepted=isinstance(verdict, Accepted)),
+            await self._graph.is_named(room.room_nid, event.event_id),
+        )  # fmt: skip
+        if not isinstance(verdict, Accepted) or plan.is_named:
+            return plan
+        plan.is_end = True
+        if not arrival.replaces_graph:
+            others = [one for one in extremities if one.event.event_id not in event.prev_events]
+            others.sort(key=lambda one: one.event.depth)
+            plan.kept = tuple(others[-(EXTREMITIES_MAX - 1) :])
+        nid = _PROVISIONAL if arrival.outlier_nid is None else arrival.outlier_nid
+        after = arrival.before
+        if arrival.changes_state:
+            after = after.after(_PROVISIONAL, after.plan(arrival.state_change(nid)))
+        await self._plan_current_state(plan, arrival, after, nid)
+        return plan
+
+    async def _plan_current_state(self, plan: _Plan, arrival: Arrival, after: StateChain, nid: int) -> None:
+        room = plan.seen
+        current = after
+        if plan.kept:
+            create = room.create
+            assert create is not None
+            chains = await self._state_at.groups.chains(room.room_nid, [one.group for one in plan.kept])
+            nearest, changes = await self._resolution.plan(
+                room.room_nid, create, [after, *chains.values()],
+                Overlay(nid, arrival.event, arrival.auth_nids),
+            )  # fmt: skip
+            plan.nearest, plan.changes = None if nearest is after else nearest, changes
+            current = nearest.after(_PROVISIONAL_GROUP, nearest.plan(changes)) if changes else nearest
+        plan.entries = await self._state_at.entries(room.room_nid, room.chain, current, {nid: arrival.event})
+        room.state.select([entry.key for entry in plan.entries])
+
+    def _carry_out(self, plan: _Plan, arrival: Arrival) -> "asyncio.Future[None] | None":
+        """Write what is planned, in one step of the loop; None if the room is not as it was any more."""
+        room, event, registry = plan.seen, arrival.event, self._registry
+        if not registry.is_in_use(room) or room.extremities is not plan.seen_extremities:
+            return None
+        write = Write(order_key=room.room_id)
+        position = registry.journal.next_position()
+        nid = position if arrival.outlier_nid is None else arrival.outlier_nid
+        after = arrival.before
+        if arrival.changes_state:
+            planned = after.plan(arrival.state_change(nid))
+            after = after.after(position, planned)
+            if not planned.is_step or nid != position:
+                add_state_group(write, room.room_nid, position, planned)
+        self._add_event(write, plan, arrival, position)
+        chain = room.chain
+        if plan.is_end:
+            chain = self._current_chain(write, plan, after, nid)
+        extremities = (*plan.kept, Extremity(event, after.group)) if plan.is_end else room.extremities
+        add_room_tip(
+            write, room.room_nid, extremities=[one.event.event_id for one in extremities],
+            depth=max(one.event.depth for one in extremities), last_position=position,
+            state_group=chain.group,
+        )  # fmt: skip
+        entries = [replace(one, nid=nid) if one.event is event else one for one in plan.entries]
+        change = EventChange(position, event.room_id, event, state_group=arrival.before.group)
+        add_state_rows(write, room, change, entries, server_name=registry.composer.server_name)
+        change.is_forked = arrival.before.group != room.chain.group
+        if plan.is_shown:
+            plan.redactions.show(change)
+            write.changes.append(change)
+        committed = registry.append(room, write)
+        room.advance(Step(event, position, chain, entries, extremities))
+        for redacted in plan.redactions.redacted:
+            room.state.redact(redacted)
+        return committed
+
+    def _add_event(self, write: Write, plan: _Plan, arrival: Arrival, position: int) -> None:
+        """Add the rows of the event itself, and of the edges that it has in the graph."""
+        room, event = plan.seen, arrival.event
+        flags = plan.redactions.flags
+        if isinstance(plan.verdict, Rejected):
+            flags |= EventFlags.REJECTED
+        elif isinstance(plan.verdict, SoftFailed):
+            flags |= EventFlags.SOFT_FAILED
+        place = EventPlace(
+            position, arrival.before.group, arrival.auth_nids, flags, retention_class=room.retention_class
+        )
+        add_rows(write, room, event, arrival.numbers, place, outlier_nid=arrival.outlier_nid)
+        plan.redactions.add(write, room.room_nid, position)
+        for event_id in arrival.lacking:
+            add_backward_extremity(write, room.room_nid, event_id, position)
+        if plan.is_named:
+            add_found_event(write, room.room_nid, event.event_id)
+
+    def _current_chain(self, write: Write, plan: _Plan, after: StateChain, nid: int) -> StateChain:
+        base = after if plan.nearest is None else plan.nearest
+        if not plan.changes:
+            return base
+        changes = {key: nid if one == _PROVISIONAL else one for key, one in plan.changes.items()}
+        planned = base.plan(changes)
+        group = self._registry.journal.next_position()
+        add_state_group(write, plan.seen.room_nid, group, planned)
+        return base.after(group, planned)
+
+
+def _by_current_state(room: RoomActor, arrival: Arrival) -> Accepted | SoftFailed | Rejected:
+    """Check an event against the current state.
+
+    Raises:
+        NotLoadedError: it takes state that is not at hand.
+    """
+    event, verdict = arrival.event, arrival.verdict
+    if isinstance(verdict, Rejected) or arrival.replaces_graph:
+        return verdict
+    keys = auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content)
+    denied = authorize(event, room.state.select((_CREATE, *keys)))
+    return verdict if denied is None else SoftFailed(event, f"By the current state: {denied.reason}")
