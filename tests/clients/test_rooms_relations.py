@@ -120,7 +120,7 @@ async def test_recursion_goes_through_nothing_that_was_not_asked_for(alice, room
 
 
 async def test_recursion_ends_in_circles(alice, bob, room):
-    """Event IDs are hashes, so a circle takes a lie: two children that name each other before they are there."""
+    """Event IDs are hashes, so a circle takes a lie: two events that name each other."""
     parent = await alice.send(room)
     child = await relate(alice, room, parent, "org.example.circle")
     back = await relate(alice, room, child, "org.example.circle")
