@@ -43,14 +43,17 @@ def build_entry(
 ) -> EntryServices:  # fmt: skip
     """Make the services that change who is in a room, and those that make rooms."""
     interning, server_name = storage.interning, configuration.server_name
-    memberships = Memberships(storage.database)
+    database = storage.database
+    memberships, state = Memberships(database), State(database, Events(database))
     rates = configuration.spam_limits
     spam_limits = SpamLimits(
         rates=replace(rates, enabled=rates.enabled and configuration.rate_limits.enabled),
         clock=runtime.clock,
         observer=runtime.observer,
     )
-    third_party_invites = ThirdPartyInvites(registry=registry, profiles=profiles, server_name=server_name)
+    third_party_invites = ThirdPartyInvites(
+        registry=registry, state=state, profiles=profiles, server_name=server_name
+    )
     joining = Joining(
         registry=registry, directory=directory, profiles=profiles,
         restricted_joins=RestrictedJoins(
@@ -69,14 +72,11 @@ def build_entry(
         profiles=profiles, randomness=runtime.randomness, spam_limits=spam_limits,
         default_room_version=configuration.rooms.default_room_version,
     )  # fmt: skip
-    database = storage.database
     upgrades = RoomUpgrades(
         registry=registry, creation=creation, memberships=memberships,
         succession=Succession(
             registry=registry, aliases=Aliases(database), memberships=memberships, interning=interning
         ),
-        state=State(database, Events(database)),
+        state=state,
     )  # fmt: skip
-    return EntryServices(
-        creation, joining, knocking, membership, spam_limits, third_party_invites, upgrades
-    )
+    return EntryServices(creation, joining, knocking, membership, spam_limits, third_party_invites, upgrades)

@@ -5,7 +5,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#third-party-invites
 
 from typing import Any
 
-from homeserver.core.content.member import INVITE, JOIN
+from homeserver.core.content.member import INVITE, JOIN, third_party_signed_of
 from homeserver.core.errors import BadJson, Forbidden, NotFound, ServerNotTrusted
 from homeserver.core.identifiers import server_name_of
 from homeserver.rooms.actor import RoomActor
@@ -13,6 +13,7 @@ from homeserver.rooms.commands import Draft
 from homeserver.rooms.member_content import member_content
 from homeserver.rooms.ports import ProfileReader
 from homeserver.rooms.registry import RoomRegistry
+from storage.tables.state import State
 
 __all__ = ["THIRD_PARTY_INVITE", "ThirdPartyInvites", "no_identity_server"]
 
@@ -30,12 +31,16 @@ class ThirdPartyInvites:
 
     Args:
         registry: the rooms.
+        state: what members did before.
         profiles: names and avatars for member events.
         server_name: ours.
     """
 
-    def __init__(self, *, registry: RoomRegistry, profiles: ProfileReader, server_name: str) -> None:
+    def __init__(
+        self, *, registry: RoomRegistry, state: State, profiles: ProfileReader, server_name: str
+    ) -> None:
         self._registry = registry
+        self._state = state
         self._profiles = profiles
         self._server_name = server_name
 
@@ -86,6 +91,8 @@ class ThirdPartyInvites:
             raise Forbidden("There is no such third-party invitation in the room.")
         if server_name_of(sender) != self._server_name:
             raise Forbidden("Invitations by users of other servers cannot be redeemed here yet.")
+        if await self._is_redeemed(room.room_nid, user_id, token):
+            raise Forbidden("You have used this third-party invitation already.")
         proof: dict[str, Any] = {"signed": {key: value for key, value in signed.items() if key != "unsigned"}}
         display_name = pending.content.get("display_name")
         if isinstance(display_name, str):
@@ -98,6 +105,11 @@ class ThirdPartyInvites:
 
         # Whether the signature is right is a rule of the room.
         await self._registry.send(room_id, draft, decide=decide)
+
+    async def _is_redeemed(self, room_nid: int, user_id: str, token: str) -> bool:
+        """Whether the user had the invitation: who is kicked then does not come in by it again."""
+        past = await self._state.history_of(room_nid, _MEMBER, user_id)
+        return any((third_party_signed_of(one.event.content) or {}).get("token") == token for one in past)
 
 
 def _text(signed: dict[str, Any], key: str) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 CREATE = "/createRoom"
 JOIN_RULES, VISIBILITY, GUESTS = "m.room.join_rules", "m.room.history_visibility", "m.room.guest_access"
+EMAIL = {"id_server": "id.example", "id_access_token": "t", "medium": "email", "address": "b@example.org"}
 VERSIONS = [str(number) for number in range(1, 13)]
 
 
@@ -180,7 +181,8 @@ async def test_an_alias_is_given_once(alice):
         ({"invite": ["bob"]}, 400, "M_INVALID_PARAM"),
         ({"invite": ["@bob:elsewhere"]}, 403, "M_FORBIDDEN"),
         ({"invite": ["@bob:localhost"] * 201}, 400, "M_INVALID_PARAM"),
-        ({"invite_3pid": [{"medium": "email"}]}, 400, "M_INVALID_PARAM"),
+        ({"invite_3pid": [{"medium": "email"}]}, 400, "M_BAD_JSON"),
+        ({"invite_3pid": [EMAIL]}, 400, "M_SERVER_NOT_TRUSTED"),
         ({"creation_content": {"additional_creators": "me"}}, 400, "M_INVALID_PARAM"),
         ({"creation_content": {"additional_creators": ["me"]}}, 400, "M_INVALID_PARAM"),
         ({"creation_content": {"n": 1.5}}, 400, "M_BAD_JSON"),
