@@ -14,6 +14,8 @@ _UNSTABLE_FEATURES = {
     # COMPAT: clients look for these although the version says it: profile fields (v1.16).
     "uk.tcpip.msc4133": True,
     "uk.tcpip.msc4133.stable": True,
+    # Likewise: mutual rooms (v1.19).
+    "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
 }
 _HEADERS = {
     "Cache-Control": "public, max-age=600, s-maxage=3600, stale-while-revalidate=600",

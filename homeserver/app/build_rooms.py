@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from homeserver.accounts.profile import Profiles
 from homeserver.app.build_entry import EntryServices, build_entry
+from homeserver.app.build_finding import FindingServices, build_finding
 from homeserver.app.build_history import HistoryServices, build_history
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -16,6 +17,7 @@ from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.ports import IgnoredUsersReader
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.retention import RoomRetention
 from homeserver.rooms.sending import Sending
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.rooms.sight import Sight
@@ -51,10 +53,12 @@ class RoomServices:
 
     creation: RoomCreation
     directory: Directory
+    finding: FindingServices
     history: HistoryServices
     entry: EntryServices
     members: Members
     membership: Membership
+    retention: RoomRetention
     sending: Sending
     state_reads: StateReads
 
@@ -83,27 +87,32 @@ def build_rooms(
     )
     directory = Directory(
         aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
-        server_name=server_name,
+        server_name=server_name, everyone_publishes=configuration.rooms.publication == "everyone",
     )  # fmt: skip
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, profiles=profiles
     )
     return RoomServices(
-        creation=RoomCreation(
-            registry=registry, composer=composer, directory=directory, membership=entry.membership,
-            profiles=profiles, randomness=runtime.randomness,
-            default_room_version=configuration.rooms.default_room_version,
-        ),
+        creation=entry.creation,
         directory=directory,
         entry=entry,
+        finding=build_finding(
+            runtime, storage, directory=directory, registry=registry, rooms=tables.rooms, sight=sight,
+            server_name=server_name,
+        ),
         history=history,
         members=Members(
             sight=sight, state=tables.state, memberships=tables.memberships, interning=interning,
             client_events=history.client_events,
         ),
         membership=entry.membership,
+        retention=RoomRetention(
+            section=configuration.retention, database=storage.database, registry=registry,
+            redacted_content_kept_ms=configuration.rooms.redacted_content_kept_ms, clock=runtime.clock,
+            observer=runtime.observer,
+        ),
         sending=Sending(
-            registry=registry, events=tables.events, aliases=tables.aliases, membership=entry.membership
+            registry=registry, events=tables.events, directory=directory, membership=entry.membership
         ),
         state_reads=StateReads(sight=sight, state=tables.state, client_events=history.client_events),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from clients.admin.reports import AdminReportsEndpoints
 from clients.endpoints.account import AccountEndpoints
 from clients.endpoints.account_data import AccountDataEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
@@ -16,20 +17,27 @@ from clients.endpoints.knock import KnockEndpoints
 from clients.endpoints.login import LoginEndpoints
 from clients.endpoints.members import MembersEndpoints
 from clients.endpoints.membership import MembershipEndpoints
+from clients.endpoints.mutual_rooms import MutualRoomsEndpoints
 from clients.endpoints.profile import ProfileEndpoints
 from clients.endpoints.push_rules import PushRulesEndpoints
 from clients.endpoints.redaction import RedactionEndpoints
 from clients.endpoints.registration import RegistrationEndpoints
 from clients.endpoints.relations import RelationsEndpoints
+from clients.endpoints.reports import ReportsEndpoints
+from clients.endpoints.room_directory import RoomDirectoryEndpoints
 from clients.endpoints.room_state import RoomStateEndpoints
+from clients.endpoints.room_summary import RoomSummaryEndpoints
 from clients.endpoints.sending import SendingEndpoints
+from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.threads import ThreadsEndpoints
+from clients.endpoints.upgrade import UpgradeEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
 from homeserver.accounts.tags import Tags
 from homeserver.app.build import Services
+from homeserver.app.build_finding import FindingServices
 from homeserver.app.build_history import HistoryServices
 from homeserver.app.build_rooms import RoomServices
 from homeserver.app.storage import Runtime
@@ -54,6 +62,7 @@ def build_edges(
     owners = (
         *_accounts(configuration, runtime, services, base_url),
         *_rooms(configuration, services.rooms),
+        *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
         SyncEndpoints(sync=services.sync, filters=services.filters),
     )
@@ -95,12 +104,25 @@ def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object
     yield CreateRoomEndpoints(creation=rooms.creation)
     entry = rooms.entry
     yield KnockEndpoints(knocking=entry.knocking)
+    yield UpgradeEndpoints(upgrades=entry.upgrades)
     yield MembershipEndpoints(
         joining=entry.joining, membership=entry.membership, third_party_invites=entry.third_party_invites
     )
     yield RedactionEndpoints(sending=rooms.sending)
     yield RoomStateEndpoints(sending=rooms.sending, state_reads=rooms.state_reads)
     yield SendingEndpoints(sending=rooms.sending)
+
+
+def _finding(configuration: Configuration, finding: FindingServices) -> Iterator[object]:
+    requires_login = configuration.rooms.directory_requires_login
+    yield AdminReportsEndpoints(reads=finding.report_reads)
+    yield MutualRoomsEndpoints(mutual_rooms=finding.mutual_rooms)
+    yield ReportsEndpoints(reporting=finding.reporting)
+    yield RoomDirectoryEndpoints(
+        published=finding.published, server_name=configuration.server_name, requires_login=requires_login
+    )
+    yield RoomSummaryEndpoints(summaries=finding.summaries, requires_login=requires_login)
+    yield SpaceHierarchyEndpoints(hierarchy=finding.hierarchy)
 
 
 def _history(history: HistoryServices) -> Iterator[object]:

@@ -16,6 +16,7 @@ __all__ = [
     "TokensSection",
 ]  # fmt: skip
 
+Publication = Literal["everyone", "admins"]
 RegistrationMode = Literal["open", "token", "closed"]
 
 
@@ -119,6 +120,7 @@ class RateLimitsSection:
     login: RateLimit = _limit(0.2, 10, "logging in, by address")
     registration: RateLimit = _limit(0.2, 10, "registering, by address")
     profile: RateLimit = _limit(0.5, 10, "changing the profile")
+    report: RateLimit = _limit(0.1, 20, "reporting events, rooms and users")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,12 @@ class RoomsSection:
     """Rooms."""
 
     default_room_version: str = key("12", "of new rooms", check=checks.room_version)
+    publication: Publication = key(
+        "everyone", "everyone or admins: who may list rooms in the directory", example="admins"
+    )
+    directory_requires_login: bool = key(
+        default=False, meaning="true: only users read the room directory and summaries of rooms"
+    )
     redacted_content_kept_ms: int = key(
         604_800_000, "how long storage keeps what a redaction took away; 0: not at all", check=at_least(0)
     )

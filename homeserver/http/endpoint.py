@@ -35,6 +35,7 @@ class RateLimit(Enum):
     LOGIN = "login"
     REGISTRATION = "registration"
     PROFILE = "profile"
+    REPORT = "report"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from homeserver.core.errors import Forbidden, InvalidRoomState, RoomInUse, Unsup
 from homeserver.core.requester import Requester
 from homeserver.core.room_versions import ROOM_VERSIONS, RoomVersionRules, rules_for
 from homeserver.rooms.actor import RoomActor
-from homeserver.rooms.aliases import Directory
+from homeserver.rooms.aliases import CANONICAL_ALIAS, Directory
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import Composer, add_step, intern
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.new_room import RoomWishes, first_drafts
 from homeserver.rooms.ports import ProfileReader
 from homeserver.rooms.registry import UNIQUE_VIOLATION, RoomRegistry
+from homeserver.rooms.spam_limits import SpamLimits
 from homeserver.runtime.randomness import Randomness
 from storage.journal import WriteRefused
 from storage.tables.aliases import ALIAS_INSERT
@@ -40,6 +41,7 @@ class RoomCreation:
         membership: says who can be invited.
         profiles: names and avatars.
         randomness: for room IDs of older room versions.
+        spam_limits: counts rooms and invitations.
         default_room_version: where the client wants none.
     """
 
@@ -52,6 +54,7 @@ class RoomCreation:
         membership: Membership,
         profiles: ProfileReader,
         randomness: Randomness,
+        spam_limits: SpamLimits,
         default_room_version: str,
     ) -> None:
         self._registry = registry
@@ -60,6 +63,7 @@ class RoomCreation:
         self._membership = membership
         self._profiles = profiles
         self._randomness = randomness
+        self._spam_limits = spam_limits
         self._default_room_version = default_room_version
 
     async def create(self, requester: Requester, wishes: RoomWishes) -> str:
@@ -70,6 +74,7 @@ class RoomCreation:
             Forbidden: somebody is invited who cannot be.
             InvalidParam: the wishes contradict each other or the room version.
             InvalidRoomState: the room's own rules refuse one of its first events.
+            LimitExceeded: the user makes too many rooms, or invites too many.
             RoomInUse: the alias is taken.
             TooLarge: one of its first events is over a size limit.
             UnsupportedRoomVersion: no such room version.
@@ -81,6 +86,10 @@ class RoomCreation:
         if wishes.room_alias_name is not None:
             alias = f"#{wishes.room_alias_name}:{self._composer.server_name}"
             self._directory.check(alias)
+        canonical = [one.content for one in wishes.initial_state if one.type == CANONICAL_ALIAS]
+        is_public = wishes.visibility == "public"
+        await self._directory.check_new_room(requester, alias, canonical, is_public=is_public)
+        self._spam_limits.count_new_room(requester, wishes.invite)
         creator = requester.user_id
         profiles = {
             user_id: await self._profiles.profile_of(user_id) for user_id in {creator, *wishes.invite}
@@ -93,7 +102,7 @@ class RoomCreation:
         if alias is not None and await self._directory.is_taken(alias):
             raise RoomInUse(f"The alias {alias} is taken.")
         try:
-            return await self._write(rules, room_nid, drafts, alias, is_public=wishes.visibility == "public")
+            return await self._write(rules, room_nid, drafts, alias, is_public=is_public)
         except WriteRefused as error:
             if alias is not None and error.sqlstate == UNIQUE_VIOLATION:
                 raise RoomInUse(f"The alias {alias} is taken.") from None

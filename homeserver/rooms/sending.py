@@ -6,21 +6,19 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room
 from typing import Any
 
 from homeserver.core.auth.redaction import may_redact
-from homeserver.core.errors import BadAlias, Forbidden, InvalidParam, NotFound
+from homeserver.core.errors import Forbidden, InvalidParam, NotFound
 from homeserver.core.event.pdu import Event
-from homeserver.core.identifiers import parse_room_alias
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.aliases import CANONICAL_ALIAS, Directory, named_in
 from homeserver.rooms.commands import Draft, Origin
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
-from storage.tables.aliases import Aliases
 from storage.tables.events import Events
 
 __all__ = ["REDACTION", "Sending"]
 
 REDACTION = "m.room.redaction"
-_CANONICAL_ALIAS = "m.room.canonical_alias"
 _NOT_REDACTABLE = frozenset(("m.room.create", "m.room.server_acl"))
 
 
@@ -30,16 +28,16 @@ class Sending:
     Args:
         registry: the rooms.
         events: finds what is to be redacted.
-        aliases: finds what aliases stand for.
+        directory: knows what aliases stand for.
         membership: sets member events.
     """
 
     def __init__(
-        self, *, registry: RoomRegistry, events: Events, aliases: Aliases, membership: Membership
+        self, *, registry: RoomRegistry, events: Events, directory: Directory, membership: Membership
     ) -> None:
         self._registry = registry
         self._events = events
-        self._aliases = aliases
+        self._directory = directory
         self._membership = membership
 
     async def send(
@@ -109,7 +107,7 @@ class Sending:
             raise InvalidParam("A redaction is no state: send it through the redact endpoint.")
         if event_type == "m.room.member":
             return await self._membership.set_member(requester, room_id, state_key, content)
-        if event_type == _CANONICAL_ALIAS:
+        if event_type == CANONICAL_ALIAS:
             await self._check_aliases(room_id, content)
         draft = Draft(event_type, requester.user_id, content, state_key)
 
@@ -138,21 +136,12 @@ class Sending:
     async def _check_aliases(self, room_id: str, content: dict[str, Any]) -> None:
         """Check that the aliases which are new stand for the room."""
         try:
-            room = await self._registry.actor(room_id)
+            room = await self._registry.actor(room_id, (CANONICAL_ALIAS, ""))
         except NotFound:
             return  # refused where the event is sent
-        present = room.state.get((_CANONICAL_ALIAS, ""))
-        known = set() if present is None else set(_aliases_in(present.content))
-        for alias in _aliases_in(content):
-            if alias in known:
-                continue
-            try:
-                parse_room_alias(alias)
-            except ValueError as error:
-                raise InvalidParam(str(error)) from None
-            row = await self._aliases.find(alias)
-            if row is None or row.room_id != room_id:
-                raise BadAlias(f"The alias {alias} does not stand for this room.")
+        present = room.state.get((CANONICAL_ALIAS, ""))
+        known = () if present is None else named_in(present.content)
+        await self._directory.check_canonical(room_id, content, known)
 
 
 def _check_redaction(room: RoomActor, sender: str, target: Event) -> None:
@@ -160,11 +149,3 @@ def _check_redaction(room: RoomActor, sender: str, target: Event) -> None:
         raise Forbidden(f"Events of type {target.type} cannot be redacted.")
     if not may_redact(sender, target, room.power_levels):
         raise Forbidden("You may not redact what others sent in this room.")
-
-
-def _aliases_in(content: dict[str, Any]) -> list[str]:
-    alternatives = content.get("alt_aliases")
-    aliases = [content.get("alias"), *(alternatives if isinstance(alternatives, list) else ())]
-    if any(alias is not None and not isinstance(alias, str) for alias in aliases):
-        raise InvalidParam("An alias must be a string.")
-    return [alias for alias in aliases if alias]

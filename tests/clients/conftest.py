@@ -24,3 +24,13 @@ async def bob(rooms_server):
 @pytest.fixture
 async def carol(rooms_server):
     return await rooms_server.user("carol")
+
+
+@pytest.fixture
+async def admin(rooms_server):
+    """Register an administrator of the server."""
+    user = await rooms_server.user("admin")
+    await rooms_server.database.execute(
+        "UPDATE accounts SET is_admin = true WHERE user_id = %b", user.user_id
+    )
+    return user
