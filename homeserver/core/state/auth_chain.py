@@ -18,13 +18,13 @@ _BATCH_NODES_MAX = 2_000
 
 def ancestors_down_to(world: World, nids: Collection[int], lowest: int) -> Asking[set[int]]:
     """Find the events themselves and what is in their auth chains, leaving out numbers below `lowest`."""
-    found = {nid for nid in nids if nid >= lowest}
-    level = found
+    level = {nid for nid in nids if nid >= lowest}
+    found = set(level)
     while level:
         yield from world.have_auth_events(level)
         auth_events = world.auth_events
-        level = {nid for one in level for nid in auth_events[one] if nid >= lowest} - found
-        found = found | level
+        level = {nid for one in level for nid in auth_events[one] if nid >= lowest and nid not in found}
+        found |= level
     return found
 
 

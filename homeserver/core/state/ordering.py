@@ -5,15 +5,16 @@ Spec: https://spec.matrix.org/v1.19/rooms/v12/#definitions
 
 import math
 from collections.abc import Collection, Iterable
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
+from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.power_levels import PowerLevels
 from homeserver.core.state.auth_chain import ancestors_down_to
 from homeserver.core.state.world import Asking, World
 
 __all__ = ["mainline_order", "power_order"]
 
-_POWER_LEVELS = "m.room.power_levels"
+_POWER_LEVELS: StateKey = ("m.room.power_levels", "")
 
 
 def power_order(world: World, nids: Collection[int]) -> Asking[list[int]]:
@@ -22,41 +23,42 @@ def power_order(world: World, nids: Collection[int]) -> Asking[list[int]]:
     An event comes after those that allow it; otherwise the more powerful sender first, then the earlier
     event, then the one with the smaller ID.
     """
-    parents = yield from _parents_within(world, nids)
+    reached = yield from ancestors_down_to(world, nids, min(nids, default=0))
     yield from world.have_events(nids)
     yield from world.have_events([auth_event for nid in nids for auth_event in world.auth_events[nid]])
-    children: dict[int, list[int]] = {nid: [] for nid in nids}
-    waiting_for: dict[int, int] = {}
-    for nid, above in parents.items():
-        waiting_for[nid] = len(above)
-        for parent in above:
-            children[parent].append(nid)
-    ready = [(*_power_key(world, nid), nid) for nid, count in waiting_for.items() if not count]
-    heapify(ready)
-    ordered = []
-    while ready:
-        nid = heappop(ready)[-1]
-        ordered.append(nid)
-        for child in children[nid]:
-            waiting_for[child] -= 1
-            if not waiting_for[child]:
-                heappush(ready, (*_power_key(world, child), child))
+    children: dict[int, list[int]] = {nid: [] for nid in reached}
+    waiting_for = dict.fromkeys(reached, 0)
+    for nid in reached:
+        for auth_event in world.auth_events[nid]:
+            if auth_event in reached:
+                children[auth_event].append(nid)
+                waiting_for[nid] += 1
+    # What is not to be sorted only hands on: it comes at once when its auth events have come.
+    passing = [nid for nid, count in waiting_for.items() if not count]
+    ready: list[tuple[float, int, str, int]] = []
+    ordered: list[int] = []
+    while passing or ready:
+        while passing:
+            nid = passing.pop()
+            if nid in nids:
+                heappush(ready, (*_power_key(world, nid), nid))
+            else:
+                passing += _released(children[nid], waiting_for)
+        if ready:
+            nid = heappop(ready)[-1]
+            ordered.append(nid)
+            passing += _released(children[nid], waiting_for)
     return ordered
 
 
-def _parents_within(world: World, nids: Collection[int]) -> Asking[dict[int, frozenset[int]]]:
-    """Find, for each event, the next of the others on every way through its auth chain."""
-    reached = yield from ancestors_down_to(world, nids, min(nids, default=0))
-    above: dict[int, frozenset[int]] = {}
-    for nid in sorted(reached):  # auth events come first
-        found: set[int] = set()
-        for one in world.auth_events[nid]:
-            if one in nids:
-                found.add(one)
-            else:
-                found |= above.get(one, frozenset())
-        above[nid] = frozenset(found)
-    return {nid: above[nid] for nid in nids}
+def _released(children: Iterable[int], waiting_for: dict[int, int]) -> list[int]:
+    """Count down for the events that one event allows; returns those that waited for it alone."""
+    released = []
+    for child in children:
+        waiting_for[child] -= 1
+        if not waiting_for[child]:
+            released.append(child)
+    return released
 
 
 def _power_key(world: World, nid: int) -> tuple[float, int, str]:
@@ -102,4 +104,7 @@ def _power_levels_before(world: World, nid: int) -> Asking[int | None]:
 
 
 def _power_levels_of(world: World, nid: int) -> Iterable[int]:
-    return [one for one in world.auth_events[nid] if world.events[one].type == _POWER_LEVELS]
+    events = world.events
+    return [
+        one for one in world.auth_events[nid] if (events[one].type, events[one].state_key) == _POWER_LEVELS
+    ]

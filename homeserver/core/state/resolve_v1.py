@@ -3,6 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/rooms/v1/#state-resolution
 """
 
+from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha1
 
@@ -57,15 +58,14 @@ def _have_all(
     yield from world.have_events([resolved[key] for key in keys if key in resolved])
 
 
-def _last_of_allowed_run(world: World, nids: Iterable[int], resolved: Mapping[StateKey, int]) -> int:
+def _last_of_allowed_run(world: World, nids: Iterable[int], resolved: dict[StateKey, int]) -> int:
     """From the shallowest event on, let each replace the one before, up to the first that is not allowed."""
     first, *later = sorted(nids, key=lambda nid: _depth_key(world.events[nid]), reverse=True)
-    state = dict(resolved)
+    event = world.events[first]
+    key = (event.type, event.state_key or "")
     winner = first
     for nid in later:
-        event = world.events[winner]
-        state[event.type, event.state_key or ""] = winner
-        if not _is_allowed(world, nid, state):
+        if not _is_allowed(world, nid, ChainMap({key: winner}, resolved)):
             break
         winner = nid
     return winner

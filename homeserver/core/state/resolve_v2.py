@@ -17,14 +17,18 @@ from homeserver.core.state.world import Asking, World
 __all__ = ["is_power_event", "resolve_v2"]
 
 _POWER_LEVELS: StateKey = ("m.room.power_levels", "")
-_POWER_TYPES = frozenset(("m.room.power_levels", "m.room.join_rules"))
+_POWER_KEYS = frozenset((_POWER_LEVELS, ("m.room.join_rules", "")))
 _REMOVED = frozenset((BAN, LEAVE))
 
 
 def is_power_event(event: Event) -> bool:
-    """Say whether an event might take away somebody's ability to do something in the room."""
-    if event.type in _POWER_TYPES:
-        return event.state_key is not None
+    """Say whether an event might take away somebody's ability to do something in the room.
+
+    COMPAT: power levels and join rules with a state key mean nothing, and are none to other servers either,
+    though the text does not leave them out. See docs/decisions/0005.
+    """
+    if (event.type, event.state_key) in _POWER_KEYS:
+        return True
     if event.type != "m.room.member" or event.state_key is None or event.sender == event.state_key:
         return False
     return membership_in(event.content) in _REMOVED

@@ -26,7 +26,7 @@ class NeedAuthEvents:
 
 @dataclass(frozen=True, slots=True)
 class NeedEvents:
-    """Add these events and their auth events to the `World`, and say which are rejected."""
+    """Add these events, and the numbers of their auth events, to the `World`; and say which are rejected."""
 
     nids: Collection[int]
 
@@ -83,11 +83,12 @@ class World:
 
     def have_state(self, keys: Iterable[StateKey]) -> Asking[None]:
         """See to it that the unconflicted state of some keys is at hand, with its events."""
-        missing = {key for key in keys if key not in self.unconflicted}
+        wanted = set(keys)
+        missing = wanted - self.unconflicted.keys()
         if missing:
             yield NeedState(missing)
-            found = [self.unconflicted[key] for key in missing]
-            yield from self.have_events([nid for nid in found if nid is not None])
+        found = [self.unconflicted[key] for key in wanted]
+        yield from self.have_events([nid for nid in found if nid is not None])
 
 
 def run(asking: Asking[Result]) -> Result:
