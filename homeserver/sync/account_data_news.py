@@ -14,13 +14,14 @@ BYTES_MAX = 65_536
 class AccountDataNews:
     """Remembers the last change of each type and place; says honestly where its knowledge ends."""
 
-    __slots__ = ("_bytes", "_changes", "_floor", "_newest")
+    __slots__ = ("_bytes", "_changes", "_floor", "_newest", "_newest_positions")
 
     def __init__(self, floor: SyncToken) -> None:
         self._changes: dict[tuple[str | None, str], AccountDataChange] = {}  # by last change
         self._bytes = 0
         self._floor = floor  # raised by each change that had to go
         self._newest = floor
+        self._newest_positions = tuple(floor.positions.values())
 
     def take_in(self, change: AccountDataChange) -> None:
         """Take note of a change that was just committed."""
@@ -31,14 +32,18 @@ class AccountDataNews:
         self._changes[key] = change
         self._bytes += _size_bytes(change)
         self._newest = self._newest.advance(change.position)
+        self._newest_positions = tuple(self._newest.positions.values())
         while len(self._changes) > ENTRIES_MAX or self._bytes > BYTES_MAX:
             oldest = self._changes.pop(next(iter(self._changes)))
             self._bytes -= _size_bytes(oldest)
             self._floor = self._floor.advance(oldest.position)
 
     def is_quiet_since(self, since: SyncToken) -> bool:
-        """Nothing changed after `since`; asked at every delivery."""
-        return since.covers_all_of(self._newest)
+        """Nothing changed after `since`."""
+        for position in self._newest_positions:  # noqa: SIM110 - asked at every delivery: `all` takes thrice as long
+            if not since.covers(position):
+                return False
+        return True
 
     def after(self, since: SyncToken) -> Sequence[AccountDataChange] | None:
         """What changed after `since`, by last change; None if not all of it is known."""

@@ -21,6 +21,7 @@ class Body:
     Attributes:
         account_data: global events, encoded.
         joined, invited, knocked, left: the rooms of each section, by ID: what is in the braces, encoded.
+            Who comes first puts a room there; the others `add` to it.
     """
 
     __slots__ = ("account_data", "invited", "joined", "knocked", "left")
@@ -47,6 +48,10 @@ class Body:
         """The JSON of the whole."""
         token = next_batch.encode().encode()
         if self.joined and not (self.account_data or self.invited or self.knocked or self.left):
+            if len(self.joined) == 1:  # the live case: without the joining
+                ((room_id, part),) = self.joined.items()
+                named = orjson.dumps(room_id)
+                return b'{"next_batch":"%b","rooms":{"join":{%b:{%b}}}}' % (token, named, part)
             return b'{"next_batch":"%b","rooms":{"join":{%b}}}' % (token, _rooms(self.joined))
         parts = [b'"next_batch":"%b"' % token]
         if self.account_data:

@@ -26,7 +26,7 @@ class JoinedRooms:
         """Every joined room whole."""
         for span in spans:
             if span.section is Section.JOIN:
-                body.add(body.joined, span.room_id, await self._whole(window, span))
+                body.joined[span.room_id] = await self._whole(window, span)
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """What is new in joined rooms; rooms that were joined since, whole."""
@@ -34,13 +34,13 @@ class JoinedRooms:
             if span.section is not Section.JOIN:
                 continue
             if span.anew or window.request.full_state:
-                body.add(body.joined, span.room_id, await self._whole(window, span))
+                body.joined[span.room_id] = await self._whole(window, span)
                 continue
             timeline = await self._timelines.read(window, span.room_id, window.since)
             if timeline.events or timeline.limited or timeline.passed_over:
                 part = await self._changed(window, span.room_id, timeline)
                 if part is not None:
-                    body.add(body.joined, span.room_id, part)
+                    body.joined[span.room_id] = part
 
     async def _whole(self, window: Window, span: Span) -> bytes:
         room_id = span.room_id

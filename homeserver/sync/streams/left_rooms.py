@@ -22,7 +22,7 @@ class LeftRooms:
         """Every room that was left, if the filter asks for them."""
         for span in spans:
             if span.section is Section.LEAVE:
-                body.add(body.left, span.room_id, await self._left(window, span))
+                body.left[span.room_id] = await self._left(window, span)
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """The rooms that were left since."""

@@ -35,11 +35,11 @@ class OfferedRooms:
             if span.section is Section.INVITE:
                 part = await self._offered(window, span, b"invite_state")
                 if part is not None:
-                    body.add(body.invited, span.room_id, part)
+                    body.invited[span.room_id] = part
             elif span.section is Section.KNOCK:
                 part = await self._offered(window, span, b"knock_state")
                 if part is not None:
-                    body.add(body.knocked, span.room_id, part)
+                    body.knocked[span.room_id] = part
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """The rooms with an invite or a knock since."""
