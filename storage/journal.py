@@ -35,6 +35,9 @@ _RETRY_DELAYS_MS = (50, 100, 200, 400, 800, 1_600)
 _FLUSH_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 10.0
 _INVALID_VALUE = "22023"
+_CONFLICTS = frozenset(("40001", "40P01"))
+"""Somebody beside the journal changed the same rows at the same time, as who moves events between classes."""
+_CONFLICTS_MAX = 3
 _BUSY_WRITES_MIN = 3  # as many in one flush come from more than one or two clients that wait for each answer
 
 _Entry = tuple[Write, "asyncio.Future[None]"]
@@ -276,7 +279,7 @@ class Journal:
         started_ms = self._clock.monotonic_ms()
         lease = self._lease
         number = lease.flush_number + 1
-        failures = 0
+        failures = conflicts = 0
         while True:
             fence = (FENCE, fence_parameters(lease, number, self._snowflakes.last))
             try:
@@ -288,6 +291,9 @@ class Journal:
                 self._observer(CommitFailed(error=error, writes=len(batch)))
                 if is_fenced_off(error):
                     self._lose_lease()
+                elif error.sqlstate in _CONFLICTS and conflicts < _CONFLICTS_MAX:
+                    conflicts += 1
+                    continue
                 return error
             except (LaneLostError, TimeoutError) as error:
                 self._observer(CommitFailed(error=error, writes=len(batch)))

@@ -84,6 +84,9 @@ async def build_services(
         configuration, runtime, storage, data_directory=data_directory, profiles=profiles,
         ignored_users=ignored_users,
     )  # fmt: skip
+    if configuration.retention.enabled:
+        stack.callback(storage.bus.subscribe(rooms.retention.follow))
+    tasks.start(rooms.retention.run(), "retention")
     return Services(
         access_tokens=access_tokens,
         account_data=AccountData(queries=database, journal=storage.journal),

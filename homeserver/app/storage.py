@@ -68,7 +68,8 @@ async def build_storage(configuration: Configuration, runtime: Runtime, stack: A
     partitions = Partitions(database, clock, observer)
     await partitions.make_ahead()
     tasks.start(partitions.run(), "partitions")
-    tasks.start(Expiry(database, clock, observer).run(), "expiry")
+    kept_ms = configuration.rooms.redacted_content_kept_ms
+    tasks.start(Expiry(database, clock, observer, kept_ms).run(), "expiry")
     if postgres is not None:
         tasks.start(postgres.supervise(), "postgres")
     interning, bus = Interning(database), LocalBus()

@@ -57,7 +57,7 @@ class RoomLoading:
         ]
         actor = RoomActor(
             room_id, row.room_nid, rules, state=RoomState(), chain=chain, extremities=extremities,
-            last_position=tip.last_position,
+            last_position=tip.last_position, retention_class=tip.retention_class,
         )  # fmt: skip
         await self.load_state(actor, ESSENTIAL_KEYS)
         return actor

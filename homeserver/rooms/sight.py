@@ -12,7 +12,7 @@ from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.errors import Forbidden
 from homeserver.core.visibility import VisibleHistory
 from storage.interning import Interning
-from storage.tables.events import StoredEvent
+from storage.tables.events import EventFlags, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import RoomRow, Rooms
 from storage.tables.state import State
@@ -111,4 +111,8 @@ class Sight:
 
     async def visible(self, history: VisibleHistory, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Those events of one room that the user may see whose history this is, in their order."""
-        return [one for one in stored if history.is_visible(one.position)]
+        return [
+            one
+            for one in stored
+            if history.is_visible(one.position) and not one.flags & EventFlags.OVER_LIFETIME
+        ]

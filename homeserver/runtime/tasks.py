@@ -7,9 +7,25 @@ from typing import Any, TypeVar
 
 from homeserver.runtime.observation import Observer, TaskFailed, current_request_id
 
-__all__ = ["Tasks"]
+__all__ = ["Tasks", "end_if_cancelled"]
 
 Result = TypeVar("Result")
+
+_CANCEL_AGAIN_S = 1.0
+
+
+def end_if_cancelled() -> None:
+    """End the present task if it was cancelled and did not notice; for loops that would go on for ever.
+
+    `asyncio.wait_for`, which the pool of connections uses, loses a cancellation that comes just when what it
+    waits for is there (until Python 3.12).
+
+    Raises:
+        asyncio.CancelledError: it was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Tasks:
@@ -62,6 +78,7 @@ class Tasks:
         while running := [task for task in self._running if task is not asyncio.current_task()]:
             for task in running:
                 task.cancel()
-            await asyncio.wait(running)
+            # Again for a task that has missed it; see `end_if_cancelled`.
+            await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
             # asyncio calls done callbacks in the next step of the loop.
             self._running.difference_update([task for task in running if task.done()])

@@ -11,10 +11,13 @@ CREATE TABLE retention_classes (
 ALTER TABLE rooms ADD COLUMN retention_lifetime_ms bigint;
 CREATE INDEX rooms_retained ON rooms (room_nid) WHERE retention_class <> 0;
 
--- What time it is, as a position: one row, set forward by the server every minute. Reads compare with it, so that
--- all of them agree on what is over its lifetime.
-CREATE TABLE retention_clock (position bigint NOT NULL);
-INSERT INTO retention_clock VALUES (0);
+-- What holds now: one row. The time as a position, set forward by the server every minute: reads compare with it,
+-- so that all of them agree on what is over its lifetime. And how long redacted content is kept, as configured.
+CREATE TABLE retention_present (
+    now_position bigint NOT NULL,
+    redacted_content_kept_ms bigint NOT NULL
+);
+INSERT INTO retention_present VALUES (0, 0);
 
 -- Rooms whose message events are on their way into the class of the room. What is at or below done_position is there.
 CREATE TABLE retention_moves (
@@ -25,8 +28,7 @@ CREATE TABLE retention_moves (
 -- Events as they were before a redaction, for a time.
 CREATE TABLE redacted_events (
     room_nid bigint NOT NULL,
-    -- Of the event, and of the redaction: the age counts from there.
-    position bigint NOT NULL,
+    -- Of the redaction: the age counts from there.
     redacted_position bigint NOT NULL,
     event_id text COLLATE "C" NOT NULL,
     json bytea NOT NULL,

@@ -71,12 +71,14 @@ class RoomTip:
         depth: the greatest depth among them.
         last_position: of the room's last event.
         state_group: the current state.
+        retention_class: of the room's message events.
     """
 
     extremities: tuple[str, ...]
     depth: int
     last_position: int
     state_group: int
+    retention_class: int = 0
 
 
 def add_room_tip(
@@ -131,8 +133,8 @@ class Rooms:
     async def tip(self, room_nid: int) -> RoomTip | None:
         """Read where the room's graph ends."""
         row = await self._database.fetch_one(
-            "SELECT extremities, depth, last_position, state_group FROM room_tips"
-            " WHERE room_nid = %b::bigint",
+            "SELECT extremities, depth, last_position, state_group, retention_class FROM room_tips"
+            " JOIN rooms USING (room_nid) WHERE room_nid = %b::bigint",
             room_nid,
         )
         return RoomTip(tuple(row[0]), *row[1:]) if row is not None else None

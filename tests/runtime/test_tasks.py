@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from homeserver.runtime.observation import current_request_id
-from homeserver.runtime.tasks import Tasks
+from homeserver.runtime.tasks import Tasks, end_if_cancelled
 
 
 async def test_a_task_that_fails_is_observed_by_name():
@@ -48,6 +48,47 @@ async def test_closing_cancels_and_waits_for_the_end_of_every_task():
     await tasks.close()
 
     assert sorted(ended) == ["a", "b"]
+    assert len(tasks) == 0
+
+
+async def test_a_task_that_missed_its_cancellation_is_cancelled_again(monkeypatch):
+    monkeypatch.setattr("homeserver.runtime.tasks._CANCEL_AGAIN_S", 0.01)
+    tasks = Tasks(pytest.fail)
+    missed = []
+
+    async def miss_one():
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if missed:
+                    raise
+                missed.append(1)
+
+    tasks.start(miss_one(), "deaf")
+    await asyncio.sleep(0)
+    await tasks.close()
+
+    assert missed == [1]
+    assert len(tasks) == 0
+
+
+async def test_a_task_notices_late_that_it_was_cancelled(monkeypatch):
+    monkeypatch.setattr("homeserver.runtime.tasks._CANCEL_AGAIN_S", 60.0)
+    tasks = Tasks(pytest.fail)
+
+    async def go_on():
+        end_if_cancelled()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            end_if_cancelled()
+        pytest.fail("it went on")
+
+    tasks.start(go_on(), "deaf")
+    await asyncio.sleep(0)
+    await tasks.close()
+
     assert len(tasks) == 0
 
 
