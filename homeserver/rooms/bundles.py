@@ -63,12 +63,13 @@ class Bundles:
         summaries = await self._summaries(room_nid, parents, asked)
         if not summaries:
             return {}
-        children = await self._visible(summaries, reading)
+        history = await reading.history()
+        children = await self._visible(summaries, history)
         # What is told of a thread is its latest event, with what points at that in turn.
         latest = [child.event for one in summaries.values() if (child := _first(one.replies, children))]
         below = await self._summaries(room_nid, latest, asked) if latest else {}
-        below_children = await self._visible(below, reading) if below else {}
-        encode = await self._encoder([*children.values(), *below_children.values()], reading)
+        below_children = await self._visible(below, history) if below else {}
+        encode = await self._encoder([*children.values(), *below_children.values()], history, reading)
         nested = {
             event.event_id: bundle
             for event in latest
@@ -88,7 +89,9 @@ class Bundles:
         ]
         return await self._relations.summaries(room_nid, rows, asked)
 
-    async def _visible(self, summaries: dict[str, Summary], reading: Reading) -> dict[str, StoredEvent]:
+    async def _visible(
+        self, summaries: dict[str, Summary], history: VisibleHistory
+    ) -> dict[str, StoredEvent]:
         event_ids = {
             event_id
             for summary in summaries.values()
@@ -96,13 +99,13 @@ class Bundles:
             for event_id in event_ids
         }
         stored = list((await self._events.by_ids(event_ids)).values())
-        visible = await self._sight.visible(await reading.history(), stored)
+        visible = await self._sight.visible(history, stored)
         return {one.event.event_id: one for one in visible if not one.is_redacted}
 
     async def _encoder(
-        self, children: Sequence[StoredEvent], reading: Reading
+        self, children: Sequence[StoredEvent], history: VisibleHistory, reading: Reading
     ) -> Callable[[StoredEvent, bytes | None], bytes]:
-        history, requester = await reading.history(), reading.requester
+        requester = reading.requester
         own = [one for one in children if one.event.sender == requester.user_id]
         keys = await self._transactions.of_events(
             requester.session_id, [one.event.event_id for one in own], [one.position for one in own]

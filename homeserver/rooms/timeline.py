@@ -11,7 +11,7 @@ from homeserver.core.requester import Requester
 from homeserver.core.visibility import VisibleHistory
 from homeserver.rooms.ports import IgnoredUsersReader
 from homeserver.rooms.sight import RoomView, Sight
-from storage.tables.events import Direction, EventFlags, Events, StoredEvent
+from storage.tables.events import HIDDEN, Direction, Events, StoredEvent
 from storage.tables.state import State
 from storage.tables.timeline_filter import TimelineFilter
 
@@ -20,7 +20,6 @@ __all__ = ["PAGE_EVENTS_MAX", "Stretch", "Timeline", "VisibleRoom", "position_of
 PAGE_EVENTS_MAX = 1_000
 _SCANS_MAX = 10
 """A filter that lets hardly anything through ends a page early, with a token that goes on from there."""
-_HIDDEN = EventFlags.OUTLIER | EventFlags.REJECTED | EventFlags.SOFT_FAILED
 _NO_EVENT = "There is no such event in this room, or you may not see it."
 _MEMBER = "m.room.member"
 
@@ -127,7 +126,7 @@ class Timeline:
 
     async def visible(self, room: VisibleRoom, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Those of several events of a room that the reader may see, in their order."""
-        shown = [one for one in stored if not one.flags & _HIDDEN]
+        shown = [one for one in stored if not one.flags & HIDDEN]
         return await self._sight.visible(room.history, shown)
 
     async def first_position(self, room: VisibleRoom) -> int:

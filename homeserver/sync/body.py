@@ -10,7 +10,7 @@ from homeserver.core.positions import SyncToken, pagination_token
 from homeserver.sync.request import Window
 from homeserver.sync.sight import Sight
 from homeserver.sync.timeline import Timeline
-from homeserver.sync.timeline_event import TimelineEvent, event_json
+from homeserver.sync.timeline_event import event_json
 
 __all__ = ["Body", "room_part"]
 
@@ -91,18 +91,27 @@ def room_part(
         b"" if summary is None else b'"summary":%b,' % summary,
         b"state_after" if window.request.use_state_after else b"state",
         b",".join(_state_events(window.request.filter, state)),
-        b",".join(_timeline_events(window, timeline.events, sight)),
+        b",".join(_timeline_events(window, timeline, sight)),
         b"true" if timeline.limited else b"false",
         pagination_token(timeline.start).encode(),
     )
 
 
-def _timeline_events(window: Window, events: Iterable[TimelineEvent], sight: Sight | None) -> list[bytes]:
+def _timeline_events(window: Window, timeline: Timeline, sight: Sight | None) -> list[bytes]:
+    events, bundles = timeline.events, timeline.bundles
     wanted = window.request.filter
     if wanted.event_format == "federation":
         return [shown.event.canonical for shown in events]
     now_ms, session_id = window.now_ms, window.request.requester.session_id
-    if sight is None:
+    if bundles:
+        told = [
+            shown.json(
+                now_ms, session_id, b"join" if sight is None else sight.membership(shown.position),
+                bundles.get(shown.event.event_id),
+            )
+            for shown in events
+        ]  # fmt: skip
+    elif sight is None:
         told = [shown.json(now_ms, session_id) for shown in events]
     else:
         told = [shown.json(now_ms, session_id, sight.membership(shown.position)) for shown in events]

@@ -1,6 +1,6 @@
 """What sync reads when its caches do not know: the rows that the writers committed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,6 +76,21 @@ class SyncReads(Protocol):
 
     async def events(self, event_ids: Collection[str]) -> dict[str, Event]:
         """Events by ID, those that are there."""
+
+    async def bundles(
+        self, room_id: str, events: Sequence[Event], reader: Requester, *, until: int, now_ms: int,
+        ignored: Collection[str],
+    ) -> Mapping[str, bytes]:  # fmt: skip
+        """The `m.relations` of those events that have any, encoded, by event ID.
+
+        Args:
+            room_id: the room of all of them.
+            events: of its timeline.
+            reader: who is told only of what they may see.
+            until: nothing above this position counts.
+            now_ms: wall time, for ages.
+            ignored: what these users sent does not count.
+        """
 
     async def account_data_after(self, user_id: str, after: int) -> Sequence[AccountDataChange]:
         """All account data of a user that was set or deleted above a position, by position."""

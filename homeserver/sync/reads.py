@@ -1,6 +1,6 @@
 """The reads of sync, from PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import orjson
 
@@ -9,6 +9,8 @@ from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_use
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
+from homeserver.rooms.bundles import Bundles, Reading
+from homeserver.rooms.sight import Sight
 from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
@@ -16,7 +18,8 @@ from storage.pool import Database
 from storage.tables import account_data
 from storage.tables.events import Events, StoredEvent
 from storage.tables.memberships import Memberships
-from storage.tables.rooms import Rooms
+from storage.tables.relations import Relations
+from storage.tables.rooms import RoomRow, Rooms
 from storage.tables.state import State
 from storage.tables.transactions import Transactions, transaction_id_in
 
@@ -37,6 +40,13 @@ class StoredReads:
         self._rooms = Rooms(database)
         self._state = State(database, self._events)
         self._transactions = Transactions(database)
+        self._sight = Sight(
+            rooms=self._rooms, memberships=self._memberships, state=self._state, interning=interning
+        )
+        self._bundles = Bundles(
+            relations=Relations(database, interning), events=self._events, sight=self._sight,
+            transactions=self._transactions,
+        )  # fmt: skip
 
     async def heads(self) -> SyncToken:
         """The last position of every writer there ever was."""
@@ -138,6 +148,21 @@ class StoredReads:
         content = await account_data.find(self._database, user_id, None, IGNORED_USER_LIST)
         return ignored_users_in(None if content is None else orjson.loads(content), user_id)
 
+    async def bundles(
+        self, room_id: str, events: Sequence[Event], reader: Requester, *, until: int, now_ms: int,
+        ignored: Collection[str],
+    ) -> Mapping[str, bytes]:  # fmt: skip
+        """The `m.relations` of those events that have any, encoded, by event ID."""
+        room = await self._room(room_id)
+        reading = Reading(
+            requester=reader,
+            history=lambda: self._sight.visible_history(room, reader.user_id),
+            now_ms=now_ms,
+            until=until,
+            ignored=ignored,
+        )
+        return await self._bundles.of(room.room_nid, events, reading)
+
     async def _history(
         self, room_id: str, event_type: str, state_key: str, name: str, default: str
     ) -> list[tuple[int, str]]:
@@ -146,9 +171,12 @@ class StoredReads:
         return [(position, value if isinstance(value, str) else default) for position, value in values]
 
     async def _room_nid(self, room_id: str) -> int:
+        return (await self._room(room_id)).room_nid
+
+    async def _room(self, room_id: str) -> RoomRow:
         room = await self._rooms.find(room_id)
         assert room is not None, "a room that somebody has a membership of is stored"
-        return room.room_nid
+        return room
 
 
 def _bare(rows: Sequence[StoredEvent]) -> list[Event]:

@@ -3,6 +3,7 @@
 from collections import OrderedDict, deque
 
 from homeserver.core.changes import EventChange
+from homeserver.core.content.relation import BUNDLED, relation_of
 from homeserver.core.positions import SyncToken
 from homeserver.sync.timeline_event import TimelineEvent
 
@@ -59,6 +60,8 @@ class RoomCache:
             _redact(recent.events, change)
         if shown.lacks_replaced:
             _find_replaced(recent.events, shown)
+        if "m.relates_to" in change.event.content:
+            _note_parent(recent.events, change)
         recent.events.append(shown)
         self._events += 1
         if len(recent.events) > self._events_per_room_max:
@@ -102,6 +105,16 @@ def _redact(events: deque[TimelineEvent], change: EventChange) -> None:
     for each in events:
         if each.event.event_id == redacted.event_id:
             each.redact(redacted)
+            return
+
+
+def _note_parent(events: deque[TimelineEvent], change: EventChange) -> None:
+    relation = relation_of(change.event.content)
+    if relation is None or relation.rel_type not in BUNDLED:
+        return
+    for each in reversed(events):
+        if each.event.event_id == relation.event_id:
+            each.is_parent = True
             return
 
 

@@ -1,6 +1,6 @@
 """The timeline of one room in one window: from memory where it is all there, else from the database."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
@@ -31,6 +31,7 @@ class Timeline:
         start: place before the first of these: everything at or below it is what `prev_batch` leads to.
         end: position of the last event in the window, shown or not.
         passed_over: state events among them that the timeline filter kept out.
+        bundles: what is told with some of the events, by their IDs: the `m.relations` of each, encoded.
     """
 
     events: list[TimelineEvent]
@@ -38,6 +39,7 @@ class Timeline:
     start: int
     end: int
     passed_over: list[TimelineEvent]
+    bundles: Mapping[str, bytes] | None = None
 
 
 class _Gathering:
@@ -129,8 +131,16 @@ class Timelines:
         lacking = [shown for shown in gathering.kept if shown.lacks_replaced]
         if lacking:
             await self._fill_replaced(lacking)
+        bundles = None
+        # What has just arrived has nothing that points at it, unless that arrived since.
+        parents = [shown.event for shown in gathering.kept if cached is None or shown.is_parent]
+        if parents:
+            bundles = await self._reads.bundles(
+                room_id, parents, window.request.requester, until=edge, now_ms=window.now_ms,
+                ignored=window.user.ignored,
+            )  # fmt: skip
         return Timeline(
-            gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over
+            gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over, bundles
         )
 
     async def _read_back(

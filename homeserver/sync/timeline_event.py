@@ -23,10 +23,13 @@ class TimelineEvent:
         replaces: ID of the state event that it replaced, if any.
         session_id: the session that sent it, if it is known.
         transaction_id: the transaction ID of that session.
+        is_parent: others that came after it point at it, so something may be bundled with it; of an event
+            that was read from storage this is not known.
     """
 
     __slots__ = (
-        "_replaced", "_static_unsigned", "event", "position", "replaces", "session_id", "transaction_id",
+        "_replaced", "_static_unsigned", "event", "is_parent", "position", "replaces", "session_id",
+        "transaction_id",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +46,7 @@ class TimelineEvent:
         self.replaces = replaces
         self.session_id = session_id
         self.transaction_id = transaction_id
+        self.is_parent = False
         self._replaced: Event | None = None
         self._static_unsigned: bytes | None = None
 
@@ -74,10 +78,13 @@ class TimelineEvent:
         self.event = redacted
         self._static_unsigned = None
 
-    def json(self, now_ms: int, session_id: int, membership: bytes = b"join") -> bytes:
+    def json(
+        self, now_ms: int, session_id: int, membership: bytes = b"join", relations: bytes | None = None
+    ) -> bytes:
         """The event for a reader, who had this membership at it.
 
-        Only the age, the membership and the transaction ID differ between readers.
+        Only the age, the membership, the transaction ID and what is bundled (`relations`) differ between
+        readers.
         """
         event = self.event
         static = self._static_unsigned
@@ -87,6 +94,8 @@ class TimelineEvent:
         own = b""
         if self.transaction_id is not None and self.session_id == session_id:
             own = b',"transaction_id":' + orjson.dumps(self.transaction_id)
+        if relations is not None:
+            own += b',"m.relations":' + relations
         # The prefix is encoded once per process and spliced in.
         return b'%b,"unsigned":{"age":%d,"membership":"%b"%b%b}}' % (
             event.sync_prefix, age_ms, membership, static, own,
