@@ -12,6 +12,7 @@ from homeserver.config.model import Configuration
 from homeserver.rooms.aliases import Directory
 from homeserver.rooms.compose import Composer
 from homeserver.rooms.create_room import RoomCreation
+from homeserver.rooms.initial_sync import InitialSync
 from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
@@ -57,6 +58,7 @@ class RoomServices:
     history: HistoryServices
     entry: EntryServices
     members: Members
+    initial_sync: InitialSync
     membership: Membership
     retention: RoomRetention
     sending: Sending
@@ -92,6 +94,7 @@ def build_rooms(
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, profiles=profiles
     )
+    state_reads = StateReads(sight=sight, state=tables.state, client_events=history.client_events)
     return RoomServices(
         creation=entry.creation,
         directory=directory,
@@ -101,6 +104,10 @@ def build_rooms(
             server_name=server_name,
         ),
         history=history,
+        initial_sync=InitialSync(
+            sight=sight, state_reads=state_reads, history=history.history, events=tables.events,
+            memberships=tables.memberships, interning=interning,
+        ),
         members=Members(
             sight=sight, state=tables.state, memberships=tables.memberships, interning=interning,
             client_events=history.client_events,
@@ -114,5 +121,5 @@ def build_rooms(
         sending=Sending(
             registry=registry, events=tables.events, directory=directory, membership=entry.membership
         ),
-        state_reads=StateReads(sight=sight, state=tables.state, client_events=history.client_events),
+        state_reads=state_reads,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from clients.endpoints.create_room import CreateRoomEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
 from clients.endpoints.history import HistoryEndpoints
+from clients.endpoints.initial_sync import InitialSyncEndpoints
 from clients.endpoints.knock import KnockEndpoints
 from clients.endpoints.login import LoginEndpoints
 from clients.endpoints.members import MembersEndpoints
@@ -64,8 +65,12 @@ def build_edges(
         *_rooms(configuration, services.rooms),
         *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
+        InitialSyncEndpoints(
+            initial_sync=services.rooms.initial_sync, event_stream=services.event_stream,
+            reads=services.sync_reads,
+        ),
         SyncEndpoints(sync=services.sync, filters=services.filters),
-    )
+    )  # fmt: skip
     return [endpoint for owner in owners for endpoint in endpoints_of(owner)]
 
 

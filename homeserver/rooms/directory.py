@@ -137,7 +137,8 @@ class PublishedRooms:
         entries = [summary.directory_entry() for _, summary in found]
         places = [_place(row) for row, _ in found]
         if direction == "f":
-            before = None if request.since is None or not places else _token("b", places[0])
+            first = places[0] if places else place and DirectoryPlace(place.joined, place.room_nid + 1)
+            before = None if request.since is None else _token("b", first)
             return DirectoryPage(entries, _token("f", end), before, total)
         after = _token("f", places[0] if places else _BEGINNING)
         return DirectoryPage(entries[::-1], after, _token("b", end), total)

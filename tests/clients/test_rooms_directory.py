@@ -1,11 +1,12 @@
 """The room directory: who publishes what, and looking through it."""
 
+import dataclasses
 from itertools import chain
 from urllib.parse import quote
 
 import pytest
 
-from tests.doubles.rooms import V3
+from tests.doubles.rooms import V3, RoomsServer
 
 FORBIDDEN = (403, "M_FORBIDDEN")
 NOT_FOUND = (404, "M_NOT_FOUND")
@@ -299,3 +300,64 @@ async def test_everybody_reads_the_directory_but_only_users_search_it(rooms_serv
     assert (status, len(answer["chunk"])) == (200, 5)
     status, answer = await rooms_server.call("POST", f"{V3}/publicRooms", {})
     assert (status, answer["errcode"]) == (401, "M_MISSING_TOKEN")
+
+
+async def test_from_behind_the_last_room_a_page_leads_back(alice, five):
+    first = await alice.get("/publicRooms?limit=4")
+    await publish(alice, five[4], "private")
+    behind = await alice.get(f"/publicRooms?limit=4&since={first['next_batch']}")
+    back = await alice.get(f"/publicRooms?limit=4&since={behind['prev_batch']}")
+
+    assert behind["chunk"] == []
+    assert back["chunk"] == first["chunk"]
+
+
+async def test_a_page_of_rooms_that_are_gone_leads_to_the_beginning(alice, five):
+    token = (await alice.get("/publicRooms?limit=1"))["next_batch"]
+    second = await alice.get(f"/publicRooms?limit=1&since={token}")
+    await publish(alice, five[0], "private")
+    back = await alice.get(f"/publicRooms?limit=1&since={second['prev_batch']}")
+    again = await alice.get(f"/publicRooms?limit=1&since={back['next_batch']}")
+
+    assert (back["chunk"], "prev_batch" in back) == ([], False)
+    assert again["chunk"] == second["chunk"]
+
+
+async def test_only_admins_publish_where_the_configuration_says_so(database, tmp_path):
+    server = await server_with(database, tmp_path, publication="admins")
+    try:
+        alice, root = await server.user("alice"), await server.user("root")
+        await database.execute("UPDATE accounts SET is_admin = true WHERE user_id = '@root:localhost'")
+        room = await alice.create()
+
+        assert await publish(alice, room) == FORBIDDEN
+        assert await alice.try_("POST", "/createRoom", {"visibility": "public"}) == FORBIDDEN
+        assert await publish(root, room) == (200, {})
+        published = await root.create(visibility="public")
+        assert await listed(alice) == [room, published]
+        assert await publish(alice, room, "private") == (200, {})
+    finally:
+        await server.close()
+
+
+async def test_only_users_read_the_directory_where_the_configuration_says_so(database, tmp_path):
+    server = await server_with(database, tmp_path, directory_requires_login=True)
+    try:
+        alice = await server.user("alice")
+        room = await alice.create(visibility="public")
+        summary = f"/_matrix/client/v1/room_summary/{quote(room)}"
+
+        for path in (f"{V3}/publicRooms", V3 + visibility(room), summary):
+            status, answer = await server.call("GET", path)
+            assert (status, answer["errcode"]) == (401, "M_MISSING_TOKEN")
+            assert (await server.call("GET", path, token=alice.token))[0] == 200
+    finally:
+        await server.close()
+
+
+async def server_with(database, directory, **keys):
+    """A server with other keys in the section of rooms."""
+    server = RoomsServer(database, directory)
+    rooms = dataclasses.replace(server.configuration.rooms, **keys)
+    server.configuration = dataclasses.replace(server.configuration, rooms=rooms)
+    return await server.start()
