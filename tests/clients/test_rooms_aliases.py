@@ -120,3 +120,89 @@ async def test_the_canonical_alias_must_stand_for_the_room(alice, room):
     await alice.set_state(room, CANONICAL, {"alt_aliases": ["#kitchen:localhost"]})
     await alice.set_state(room, CANONICAL, {})
     assert await alice.try_set_state(room, CANONICAL, kitchen) == (400, "M_BAD_ALIAS")
+
+
+async def test_aliases_are_not_told_to_those_who_left_unless_the_world_reads_the_room(
+    alice, bob, carol, room
+):
+    await put(alice, "kitchen", room)
+    path = f"/rooms/{quote(room)}/aliases"
+    await bob.act(room, "leave")
+
+    assert await bob.try_("GET", path) == FORBIDDEN
+    await alice.set_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
+    assert (await bob.get(path))["aliases"] == ["#kitchen:localhost"]
+    assert (await carol.get(path))["aliases"] == ["#kitchen:localhost"]
+
+
+async def test_admins_remove_any_alias(alice, admin, room):
+    await put(alice, "kitchen", room)
+
+    assert await admin.ask("DELETE", path_of("kitchen")) == {}
+
+
+async def test_who_made_an_alias_removes_it_but_a_moderator_who_left_does_not(alice, bob, room):
+    await put(bob, "by-bob", room)
+    await alice.act(room, "leave")
+
+    assert await alice.try_("DELETE", path_of("by-bob")) == FORBIDDEN
+    assert await bob.ask("DELETE", path_of("by-bob")) == {}
+
+
+async def test_removing_an_alias_leaves_the_room_as_it_is(alice, room):
+    await put(alice, "kitchen", room)
+    content = {"alias": "#kitchen:localhost", "alt_aliases": ["#kitchen:localhost"]}
+    event_id = await alice.set_state(room, CANONICAL, content)
+    await alice.ask("DELETE", path_of("kitchen"))
+
+    assert (await alice.all_state(room))[CANONICAL, ""]["event_id"] == event_id
+
+
+async def test_a_room_has_a_limited_number_of_aliases(alice, room, monkeypatch):
+    monkeypatch.setattr("homeserver.rooms.aliases.ALIASES_OF_ROOM_MAX", 2)
+    await put(alice, "one", room)
+    await put(alice, "two", room)
+
+    assert await put(alice, "three", room) == FORBIDDEN
+    await alice.ask("DELETE", path_of("one"))
+    assert await put(alice, "three", room) == (200, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "errcode"),
+    [
+        ({"alias": "nonsense"}, "M_INVALID_PARAM"),
+        ({"alias": 5}, "M_INVALID_PARAM"),
+        ({"alias": f"#{'x' * 255}:localhost"}, "M_INVALID_PARAM"),
+        ({"alt_aliases": "#kitchen:localhost"}, "M_INVALID_PARAM"),
+        ({"alt_aliases": {}}, "M_INVALID_PARAM"),
+        ({"alt_aliases": [None, 5]}, "M_INVALID_PARAM"),
+        ({"alt_aliases": ["#kitchen"]}, "M_INVALID_PARAM"),
+        ({"alt_aliases": ["#nowhere:localhost"]}, "M_BAD_ALIAS"),
+        ({"alias": "#kitchen:localhost", "alt_aliases": ["#kitchen:elsewhere"]}, "M_BAD_ALIAS"),
+        ({"alias": "#KITCHEN:localhost"}, "M_BAD_ALIAS"),
+    ],
+)
+async def test_a_canonical_alias_is_checked_wherever_it_is_set(alice, room, content, errcode):
+    await put(alice, "kitchen", room)
+    wishes = {"initial_state": [{"type": CANONICAL, "content": content}], "room_alias_name": "new"}
+
+    assert await alice.try_set_state(room, CANONICAL, content) == (400, errcode)
+    assert await alice.try_("POST", "/createRoom", wishes) == (400, errcode)
+    assert await alice.try_("GET", path_of("new")) == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"alias": None}, {"alias": "", "alt_aliases": []}, {"alt_aliases": None}]
+)
+async def test_a_room_need_not_have_a_canonical_alias(alice, room, content):
+    await alice.set_state(room, CANONICAL, content)
+
+    assert await alice.state(room, CANONICAL) == content
+
+
+async def test_a_new_room_names_the_alias_that_it_gets(alice):
+    content = {"alias": "#new:localhost", "alt_aliases": ["#new:localhost"]}
+    room = await alice.create(initial_state=[{"type": CANONICAL, "content": content}], room_alias_name="new")
+
+    assert await alice.state(room, CANONICAL) == content
