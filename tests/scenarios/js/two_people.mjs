@@ -82,6 +82,25 @@ assert.deepEqual([...texts(alice)].sort(), [...texts(bob)].sort());
 const stored = await alice.client.createMessagesRequest(roomId, null, 2 * count, sdk.Direction.Backward);
 const order = stored.chunk.filter((event) => event.type === "m.room.message").map((event) => event.event_id);
 assert.equal(new Set(order).size, 2 * count);
+
+// What one keeps with the account: set, told by sync, deleted; and whom one ignores one does not hear.
+const room = bob.client.getRoom(roomId);
+await bob.client.setAccountData("org.example.colors", { red: 1 });
+assert.deepEqual(bob.client.getAccountData("org.example.colors").getContent(), { red: 1 });
+await bob.client.deleteAccountData("org.example.colors");
+assert.deepEqual(bob.client.getAccountData("org.example.colors")?.getContent() ?? {}, {});
+await bob.client.setRoomTag(roomId, "u.work", { order: 0.5 });
+await until("bob sees his tag", () => room.tags["u.work"]?.order === 0.5);
+await bob.client.deleteRoomTag(roomId, "u.work");
+await until("bob's tag is gone", () => !("u.work" in room.tags));
+await bob.client.setIgnoredUsers([alice.client.getUserId()]);
+await until("bob ignores alice", () => bob.client.isUserIgnored(alice.client.getUserId()));
+const unheard = await alice.client.sendTextMessage(roomId, "not for bob");
+const heard = await bob.client.sendTextMessage(roomId, "for both");
+await until("bob hears himself", () => room.findEventById(heard.event_id));
+await until("alice hears bob", () => alice.client.getRoom(roomId).findEventById(heard.event_id));
+assert.ok(!room.findEventById(unheard.event_id), "bob does not hear alice");
+
 await alice.client.logout(true);
 alice.client.stopClient();
 bob.client.stopClient();
