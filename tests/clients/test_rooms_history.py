@@ -3,6 +3,8 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from tests.doubles.relating import edit, react, reply
+
 FORBIDDEN = (403, "M_FORBIDDEN")
 NOT_FOUND = (404, "M_NOT_FOUND")
 INVALID = (400, "M_INVALID_PARAM")
@@ -237,7 +239,15 @@ async def test_who_left_reads_the_members_as_they_were_then(alice, bob, carol, r
 
 @pytest.mark.parametrize(
     "query",
-    ["", "dir=x", "dir=b&from=nonsense", "dir=b&to=p", "dir=b&limit=many", "dir=b&from=p" + "9" * 25],
+    [
+        "",
+        "dir=x",
+        "dir=b&from=nonsense",
+        "dir=b&to=p",
+        "dir=b&limit=many",
+        "dir=b&limit=-1",
+        "dir=b&from=p" + "9" * 25,
+    ],
 )
 async def test_a_page_that_makes_no_sense_is_refused(alice, room, query):
     status, errcode = await alice.try_("GET", path_of(room, f"messages?{query}"))
@@ -255,3 +265,84 @@ async def test_a_filter_that_is_none_is_refused(alice, room, text):
 @pytest.mark.parametrize("query", ["membership=x", "not_membership=x", "at=nonsense"])
 async def test_members_that_cannot_be_asked_for_are_refused(alice, room, query):
     assert await alice.try_("GET", path_of(room, f"members?{query}")) == INVALID
+
+
+async def test_a_filter_chooses_by_what_points_at_an_event(alice, bob, room):
+    plain, threaded, edited, both = [
+        await alice.send(room, text) for text in ("plain", "thread", "edit", "both")
+    ]
+    await reply(bob, room, threaded)
+    await edit(alice, room, edited, "better")
+    await reply(alice, room, both)
+    gone = await react(bob, room, plain)
+    await react(bob, room, both)
+
+    async def found(**wanted):
+        return await alice.texts(room, filtered(types=["m.room.message"], **wanted))
+
+    assert await found(related_by_rel_types=["m.thread"]) == ["thread", "both"]
+    assert await found(related_by_rel_types=["m.thread", "m.replace"]) == ["thread", "edit", "both"]
+    assert await found(related_by_senders=[bob.user_id]) == ["plain", "thread", "both"]
+    # One and the same event has to be of that kind and by that sender.
+    assert await found(related_by_senders=[bob.user_id], related_by_rel_types=["m.thread"]) == ["thread"]
+    assert await found(related_by_senders=["@nobody:localhost"]) == []
+    assert await found(related_by_rel_types=[]) == []
+    await bob.redact(room, gone)
+    assert await found(related_by_senders=[bob.user_id]) == ["thread", "both"]
+    wanted = quote(orjson.dumps({"related_by_rel_types": ["m.thread", "m.replace"]}))
+    assert await pages(alice, room, "b", 1, query=f"&filter={wanted}") == [both, edited, threaded]
+
+
+async def test_a_page_of_nothing_leads_nowhere(alice, room):
+    await send_numbers(alice, room, range(3))
+    page = await alice.messages(room, "dir=b&limit=0")
+
+    assert (page["chunk"], page["end"]) == ([], page["start"])
+    assert await alice.texts(room, f"dir=b&limit=9&from={page['end']}") == ["2", "1", "0"]
+
+
+async def test_the_last_page_says_that_it_is_the_last(alice, room):
+    whole = (await alice.messages(room, "dir=f&limit=1000"))["chunk"]
+
+    assert "end" in await alice.messages(room, f"dir=b&limit={len(whole) - 1}")
+    assert "end" not in await alice.messages(room, f"dir=b&limit={len(whole)}")
+
+
+@pytest.mark.parametrize("visibility", ["joined", "shared"])
+async def test_what_a_state_event_replaced_is_told_to_those_who_may_see_it(alice, carol, visibility):
+    room = await visible_from(alice, visibility)
+    before = await alice.set_state(room, "m.room.topic", {"topic": "before"})
+    await carol.act(room, "join")
+    after = await alice.set_state(room, "m.room.topic", {"topic": "after"})
+
+    unsigned = (await carol.event(room, after))["unsigned"]
+    assert unsigned["replaces_state"] == before
+    if visibility == "joined":
+        assert not {"prev_content", "prev_sender"} & unsigned.keys()
+    else:
+        assert (unsigned["prev_content"], unsigned["prev_sender"]) == ({"topic": "before"}, alice.user_id)
+    assert (await alice.event(room, after))["unsigned"]["prev_content"] == {"topic": "before"}
+
+
+async def test_messages_of_ignored_users_are_left_out_and_their_state_is_not(alice, bob, room):
+    await bob.send(room, "unheard")
+    await alice.send(room, "heard")
+    path = f"/user/{quote(alice.user_id)}/account_data/m.ignored_user_list"
+    await alice.ask("PUT", path, {"ignored_users": {bob.user_id: {}}})
+
+    assert await alice.texts(room) == ["heard"]
+    assert await bob.texts(room) == ["heard", "unheard"]
+    members = [event["state_key"] for event in (await alice.messages(room))["chunk"] if "state_key" in event]
+    assert bob.user_id in members
+
+
+async def test_a_redacted_event_says_by_what(alice, bob, room):
+    event_id = await bob.send(room, "regrettable", transaction_id="mine")
+    redaction = await bob.redact(room, event_id, reason="regret")
+
+    for user, transaction_id in ((alice, None), (bob, "mine")):
+        for event in (await user.event(room, event_id), (await user.messages(room))["chunk"][1]):
+            assert (event["event_id"], event["content"]) == (event_id, {})
+            assert event["unsigned"]["redacted_because"]["event_id"] == redaction
+            assert event["unsigned"]["redacted_because"]["content"]["reason"] == "regret"
+            assert event["unsigned"].get("transaction_id") == transaction_id
