@@ -30,8 +30,10 @@ from homeserver.http.endpoint import Endpoint, RateLimit
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
 from homeserver.runtime.tasks import Tasks
+from homeserver.sync.event_stream import EventStream
 from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Sync
+from homeserver.sync.ports import SyncReads
 
 __all__ = ["Services", "build_dispatcher", "build_services", "build_websockets"]
 
@@ -43,6 +45,7 @@ class Services:
     access_tokens: AccessTokens
     account_data: AccountData
     devices: Devices
+    event_stream: EventStream
     filters: Filters
     ignored_users: IgnoredUsers
     interactive: InteractiveAuthentication
@@ -53,6 +56,7 @@ class Services:
     registration_secret: str
     rooms: RoomServices
     sync: Sync
+    sync_reads: SyncReads
 
 
 async def build_services(
@@ -91,6 +95,7 @@ async def build_services(
         access_tokens=access_tokens,
         account_data=AccountData(queries=database, journal=storage.journal),
         devices=Devices(database=database, access_tokens=access_tokens),
+        event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
         ignored_users=ignored_users,
         interactive=InteractiveAuthentication(database=database, clock=clock, randomness=randomness),
@@ -104,6 +109,7 @@ async def build_services(
         registration_secret=configuration.registration.shared_secret or data_directory.registration_secret(),
         rooms=rooms,
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
+        sync_reads=storage.reads,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from homeserver.sync.live_users import LiveUsers
 from homeserver.sync.members import RoomMembers
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.room_cache import RoomCache
+from homeserver.sync.room_watch import RoomWatch
 
 __all__ = ["Notifier"]
 
@@ -21,6 +22,7 @@ class Notifier:
         rooms: recent events by room.
         users: the users who are here.
         members: members by room, for summaries.
+        watch: who looks into rooms that they are not in.
     """
 
     def __init__(self, reads: SyncReads, heads: SyncToken) -> None:
@@ -28,6 +30,7 @@ class Notifier:
         self.rooms = RoomCache(heads)
         self.users = LiveUsers(reads, lambda: self.heard)
         self.members = RoomMembers(reads)
+        self.watch = RoomWatch()
         self._unsubscribe: Callable[[], None] | None = None
 
     @classmethod
@@ -52,10 +55,11 @@ class Notifier:
         heard = self.heard
         for change in changes:
             heard = heard.advance(change.position)
-            if isinstance(change, EventChange):
+            if isinstance(change, EventChange) and not change.is_withheld:
                 self.rooms.append(change)
                 self.members.take_in(change)
                 self.users.take_in(change)
+                self.watch.ring(change.room_id)
             elif isinstance(change, AccountDataChange):
                 self.users.take_in_account_data(change)
         self.heard = heard
