@@ -6,7 +6,6 @@ in batches. Each step is small and may be repeated, so whatever ends it, the nex
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from homeserver.core.canonical_json import parse_json
 from homeserver.core.errors import MatrixError
@@ -15,14 +14,14 @@ from homeserver.core.redaction import redact
 from homeserver.core.room_versions import rules_for
 from homeserver.core.signing import encode_for_rules
 from homeserver.runtime.clock import Clock
-from homeserver.runtime.observation import Failure, Observation, Observer
+from homeserver.runtime.observation import EventsForgotten, Failure, Observer
 from storage.partitions import Partition, Partitions, position_at
 from storage.pool import Database, Row
 from storage.tables.queries import Queries
 from storage.tables.retention import Retention
 from storage.tables.transactions import Transactions
 
-__all__ = ["TRANSACTIONS_KEPT_MS", "EventExpiry", "EventsForgotten", "Expiry", "forget_events"]
+__all__ = ["TRANSACTIONS_KEPT_MS", "EventExpiry", "Expiry", "forget_events"]
 
 TRANSACTIONS_KEPT_MS = 48 * 3_600_000
 """A client that lost its answer tries again within minutes, one that lost its network within a day or so."""
@@ -64,19 +63,6 @@ _STRIP = (
     " WHERE room_nid = %b::bigint AND position = %b::bigint AND state_key_nid IS NULL"
 )
 _FIRST = (_POSITION_MIN, _POSITION_MIN)
-
-
-@dataclass(frozen=True, slots=True)
-class EventsForgotten(Observation):
-    """Events over their lifetime are gone.
-
-    Attributes:
-        retention_class: the class that they were in.
-        events: how many.
-    """
-
-    retention_class: int
-    events: int
 
 
 class Expiry:

@@ -8,13 +8,14 @@ from homeserver.core.identifiers import is_valid_server_name
 from homeserver.core.room_versions import ROOM_VERSIONS
 
 __all__ = [
-    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "lifetime_or_0", "room_version",
-    "server_name",
+    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "lifetime", "lifetime_or_0",
+    "room_version", "server_name",
 ]  # fmt: skip
 
 APIS = ("client", "admin", "health")
 """What a listener can serve; federation joins with the federation edge."""
-LIFETIME_MS_MIN = 3_600_000
+LIFETIME_MS_MIN = 86_400_000
+"""What is younger may be told from memory, without a look at how long its room keeps it."""
 CLASSES_MAX = 16
 """Each is some dozens of partitions, which every look at `events` has to pass by."""
 
@@ -61,10 +62,16 @@ def room_version(value: str) -> str | None:
     return None if value in ROOM_VERSIONS else "one of the room versions " + ", ".join(ROOM_VERSIONS)
 
 
+def lifetime(value: int) -> str | None:
+    """A lifetime of events."""
+    expected = f"milliseconds from {LIFETIME_MS_MIN} to {LIFETIME_MS_MAX}"
+    return None if LIFETIME_MS_MIN <= value <= LIFETIME_MS_MAX else expected
+
+
 def lifetime_or_0(value: int) -> str | None:
     """0, or a lifetime of events."""
-    expected = f"0, or milliseconds from {LIFETIME_MS_MIN} to {LIFETIME_MS_MAX}"
-    return None if value == 0 or LIFETIME_MS_MIN <= value <= LIFETIME_MS_MAX else expected
+    expected = None if value == 0 else lifetime(value)
+    return None if expected is None else f"0, or {expected}"
 
 
 def class_lifetimes(values: tuple[int, ...]) -> str | None:

@@ -171,7 +171,7 @@ class RetentionSection:
     default_lifetime_ms: int = key(
         0, "of rooms without m.room.retention; 0: for ever", check=checks.lifetime_or_0
     )
-    lifetime_ms_min: int = key(86_400_000, "no room may have less", check=checks.lifetime_or_0)
+    lifetime_ms_min: int = key(86_400_000, "no room may have less", check=checks.lifetime)
     lifetime_ms_max: int = key(0, "no room may have more; 0: no bound", check=checks.lifetime_or_0)
     class_lifetimes_ms: tuple[int, ...] = key(
         (86_400_000, 604_800_000, 2_592_000_000, 7_776_000_000, 31_536_000_000),

@@ -8,7 +8,6 @@ again and does only what is left.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from homeserver.config.model import RetentionSection
 from homeserver.core.canonical_json import parse_json
@@ -17,7 +16,7 @@ from homeserver.core.content.retention import RETENTION, RetentionPolicy, keepin
 from homeserver.core.errors import MatrixError, NotFound
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.runtime.clock import Clock
-from homeserver.runtime.observation import Failure, Observation, Observer
+from homeserver.runtime.observation import EventsMoved, Failure, Observer
 from homeserver.runtime.tasks import end_if_cancelled
 from storage.expiry import EventExpiry
 from storage.partitions import Partitions, position_at
@@ -25,7 +24,7 @@ from storage.pool import Database
 from storage.retention import Moves
 from storage.tables.retention import RetainedRoom, Retention
 
-__all__ = ["EventsMoved", "RoomRetention"]
+__all__ = ["RoomRetention"]
 
 ROOMS_PER_LOOK_MAX = 500
 MOVES_AT_ONCE_MAX = 50
@@ -33,21 +32,6 @@ EXPIRY_INTERVAL_MS = 3_600_000
 _TICK_S = 60.0
 _PAUSE_S = 0.02
 """After each batch of events on the move: others have work to do too."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventsMoved(Observation):
-    """All events of a room are in the retention class of the room.
-
-    Attributes:
-        room_id: the room.
-        events: how many had to move since the server started, or the room's keeping changed last.
-        forgotten: how many of them were over the new lifetime, and are gone.
-    """
-
-    room_id: str
-    events: int
-    forgotten: int
 
 
 class RoomRetention:

@@ -14,7 +14,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from homeserver.runtime.observation import Committed, Observation, RateLimited, RequestFinished
+from homeserver.runtime.observation import (
+    Committed,
+    EventsForgotten,
+    EventsMoved,
+    Observation,
+    RateLimited,
+    RequestFinished,
+)
 
 __all__ = ["METRICS_CONTENT_TYPE", "Metrics"]
 
@@ -99,6 +106,17 @@ class Metrics:
             "isthmus_committed_writes", "Writes that the journal committed.", registry=self._registry
         )
 
+        self._events_moved = Counter(
+            "isthmus_retention_events_moved",
+            "Events that moved into another retention class.",
+            registry=self._registry,
+        )
+        self._events_forgotten = Counter(
+            "isthmus_retention_events_forgotten",
+            "Events that went since they were over their lifetime.",
+            registry=self._registry,
+        )
+
     def observe(self, observation: Observation) -> None:
         """Count an observation."""
         if type(observation) is RequestFinished:
@@ -109,6 +127,11 @@ class Metrics:
         else:
             if type(observation) is RateLimited:
                 self._rate_limited.labels(observation.bucket).inc()
+            elif type(observation) is EventsForgotten:
+                self._events_forgotten.inc(observation.events)
+            elif type(observation) is EventsMoved:
+                self._events_moved.inc(observation.events)
+                self._events_forgotten.inc(observation.forgotten)
             self._observations.labels(type(observation).__name__, observation.level.value).inc()
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:

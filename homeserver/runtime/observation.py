@@ -13,10 +13,10 @@ from enum import Enum
 from typing import ClassVar
 
 __all__ = [
-    "CommitFailed", "Committed", "ConnectionRefused", "Failure", "LeaseLost", "Level", "Observation",
-    "Observer", "RateLimited", "RequestFailed", "RequestFinished", "RequestTimedOut", "ServerReady",
-    "ServerStarting", "ServerStopped", "ServerStopping", "TaskFailed", "all_of", "current_request_id",
-    "ignore_observations",
+    "CommitFailed", "Committed", "ConnectionRefused", "EventsForgotten", "EventsMoved", "Failure",
+    "LeaseLost", "Level", "Observation", "Observer", "RateLimited", "RequestFailed", "RequestFinished",
+    "RequestTimedOut", "ServerReady", "ServerStarting", "ServerStopped", "ServerStopping", "TaskFailed",
+    "all_of", "current_request_id", "ignore_observations",
 ]  # fmt: skip
 
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
@@ -218,3 +218,31 @@ class LeaseLost(Observation):
 
     level: ClassVar[Level] = Level.ERROR
     writer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsForgotten(Observation):
+    """Events over the lifetime of their retention class are gone.
+
+    Attributes:
+        retention_class: the class.
+        events: how many.
+    """
+
+    retention_class: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsMoved(Observation):
+    """All events of a room are in the room's retention class.
+
+    Attributes:
+        room_id: the room.
+        events: how many had to move since the room's keeping changed, or the server started.
+        forgotten: how many of the others were over the new lifetime, and are gone.
+    """
+
+    room_id: str
+    events: int
+    forgotten: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.filters import event_passes, room_passes
-from homeserver.core.positions import SyncToken
+from homeserver.core.positions import SyncToken, ms_of
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
 from homeserver.sync.room_cache import RoomCache
@@ -13,6 +13,8 @@ from homeserver.sync.timeline_event import TimelineEvent
 
 __all__ = ["Sees", "Timeline", "Timelines"]
 
+MEMORY_MS_MAX = 86_400_000
+"""What is older may be over the lifetime that its room wants, which only the database knows."""
 PAGES_MAX = 6
 PAGE_EVENTS_MIN = 20
 PAGE_EVENTS_MAX = 1_000
@@ -119,7 +121,9 @@ class Timelines:
             sees: which events the reader may see; None for all.
         """
         gathering = _Gathering(window, room_id, sees)
-        cached = None if since is None else self._cache.after(room_id, since)
+        cached = None
+        if since is not None and window.now_ms - ms_of(since.highest) < MEMORY_MS_MAX:
+            cached = self._cache.after(room_id, since)
         if cached is None:
             await self._read_back(gathering, window, room_id, since, until)
         else:

@@ -77,9 +77,15 @@ def test_every_mistake_is_told_at_once_with_what_is_expected(tmp_path):
         ({"listeners": [{}, {}]}, "listeners"),
         ({"listeners": [{"tls_key": "k"}]}, "listeners[0].tls_key"),
         ({"registration": {"mode": "token"}}, "registration.tokens"),
-        ({"retention": {"lifetime_ms_max": 3_600_000}}, "retention.lifetime_ms_max"),
+        (
+            {"retention": {"lifetime_ms_max": 86_400_000, "lifetime_ms_min": 86_400_001}},
+            "retention.lifetime_ms_max",
+        ),
         ({"retention": {"lifetime_ms_max": 31_536_000_001}}, "retention.lifetime_ms_max"),
-        ({"retention": {"default_lifetime_ms": 3_600_000}}, "retention.default_lifetime_ms"),
+        (
+            {"retention": {"default_lifetime_ms": 86_400_000, "lifetime_ms_min": 86_400_001}},
+            "retention.default_lifetime_ms",
+        ),
         ({"retention": {"class_lifetimes_ms": [604_800_000, 86_400_000]}}, "retention.class_lifetimes_ms"),
         ({"retention": {"class_lifetimes_ms": []}}, "retention.class_lifetimes_ms"),
         ({"retention": {"lifetime_ms_min": 1}}, "retention.lifetime_ms_min"),

@@ -1,7 +1,14 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from homeserver.runtime.metrics import Metrics
-from homeserver.runtime.observation import Committed, LeaseLost, RateLimited, RequestFinished
+from homeserver.runtime.observation import (
+    Committed,
+    EventsForgotten,
+    EventsMoved,
+    LeaseLost,
+    RateLimited,
+    RequestFinished,
+)
 
 
 def samples_of(metrics):
@@ -54,6 +61,16 @@ def test_commits_rate_limits_and_all_else_are_counted():
     assert samples["isthmus_commit_duration_seconds_count",] == 1
     assert samples["isthmus_rate_limited_total", ("bucket", "login")] == 1
     assert samples["isthmus_observations_total", ("kind", "LeaseLost"), ("level", "error")] == 1
+
+
+def test_what_retention_did_is_counted_in_events():
+    metrics = Metrics()
+    for observation in (EventsForgotten(1, 5), EventsMoved("!room:example.org", 7, 2)):
+        metrics.observe(observation)
+
+    samples = samples_of(metrics)
+    assert samples["isthmus_retention_events_forgotten_total",] == 7
+    assert samples["isthmus_retention_events_moved_total",] == 7
 
 
 def test_a_gauge_is_read_at_each_scrape():

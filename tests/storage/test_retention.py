@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from homeserver.core.content.retention import FOR_EVER, Keeping
 from homeserver.core.positions import EPOCH_MS, make
-from storage.expiry import EventExpiry, EventsForgotten, Expiry
+from homeserver.runtime.observation import EventsForgotten
+from storage.expiry import EventExpiry, Expiry
 from storage.interning import Interning
 from storage.partitions import PartitionBusy, PartitionDropped, Partitions, position_at
 from storage.pool import Database
