@@ -5,7 +5,8 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -65,6 +66,20 @@ async def _make_template(dsn: str) -> None:
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[Database]:
     """Open a fresh, migrated database, which is dropped after the test."""
+    async with fresh_database(postgres_dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def make_database(postgres_dsn: str) -> AsyncIterator[Callable[[], Awaitable[Database]]]:
+    """Open as many of them as a test wants: one for each of several servers."""
+    async with AsyncExitStack() as stack:
+        yield lambda: stack.enter_async_context(fresh_database(postgres_dsn))
+
+
+@asynccontextmanager
+async def fresh_database(postgres_dsn: str) -> AsyncIterator[Database]:
+    """Copy the template, and drop the copy afterwards."""
     name = f"test_{next(_numbers)}"
     server = await psycopg.AsyncConnection.connect(f"{postgres_dsn} dbname=postgres", autocommit=True)
     async with server:

@@ -40,6 +40,7 @@ class EventChange(Change):
         is_current: a state event became part of the current state; False if state resolution prefers another.
         resets: state events that state resolution brought (back) into the current state when it took this in.
         removed: types and state keys for which the current state lost what it had.
+        is_withheld: no client sees the event.
         is_forked: the state before the event is not what was the current state when it came.
     """
 
@@ -56,6 +57,7 @@ class EventChange(Change):
     is_current: bool = True
     resets: tuple[Event, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
+    is_withheld: bool = False
     is_forked: bool = False
 
 

@@ -18,6 +18,7 @@ class Draft:
         content: given away by whoever makes the draft.
         state_key: None for a message event.
         redacts: ID of the event that an `m.room.redaction` redacts.
+        is_withheld: clients never see it; it only joins branches of the graph.
     """
 
     type: str
@@ -25,6 +26,7 @@ class Draft:
     content: dict[str, Any]
     state_key: str | None = None
     redacts: str | None = None
+    is_withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)

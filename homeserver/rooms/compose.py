@@ -14,7 +14,7 @@ from homeserver.rooms.commands import Draft
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
 from storage.state_delta import packed_key
-from storage.tables.events import EventNumbers, EventPlace, add_event
+from storage.tables.events import EventFlags, EventNumbers, EventPlace, add_event
 from storage.tables.graph import add_moved_event
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.relations import add_relation
@@ -121,7 +121,7 @@ async def intern(interning: Interning, drafts: list[Draft]) -> list[EventNumbers
 
 def add_step(
     write: Write, room: RoomActor, event: Event, auth_nids: list[int], numbers: EventNumbers, position: int,
-    *, server_name: str,
+    *, server_name: str, is_withheld: bool = False,
 ) -> tuple[EventChange, Step]:  # fmt: skip
     """Add an event of ours, which follows all that is in the room; returns what it makes of the room.
 
@@ -138,9 +138,12 @@ def add_step(
         if not planned.is_step:
             add_state_group(write, room.room_nid, position, planned)
         chain = chain.after(position, planned)
-    place = EventPlace(position, room.chain.group, auth_nids, retention_class=room.retention_class)
+    flags = EventFlags.WITHHELD if is_withheld else EventFlags.NONE
+    place = EventPlace(position, room.chain.group, auth_nids, flags, room.retention_class)
     add_rows(write, room, event, numbers, place)
-    change = EventChange(position, event.room_id, event, state_group=room.chain.group)
+    change = EventChange(
+        position, event.room_id, event, state_group=room.chain.group, is_withheld=is_withheld
+    )
     write.changes.append(change)
     add_state_rows(write, room, change, entries, server_name=server_name)
     return change, Step(event, position, chain, entries, (Extremity(event, chain.group),))

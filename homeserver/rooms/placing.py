@@ -112,7 +112,7 @@ class Placing:
         self, *, registry: RoomRegistry, state_at: StateAt, resolution: Resolution, graph: Graph,
         redactions: ReceivedRedactions,
     ) -> None:  # fmt: skip
-        self._registry = registry
+        self.registry = registry
         self._state_at = state_at
         self._resolution = resolution
         self._graph = graph
@@ -127,14 +127,14 @@ class Placing:
         """
         attempts = 0
         while True:
-            room = await self._registry.actor(arrival.event.room_id)
+            room = await self.registry.actor(arrival.event.room_id)
             with self._held(room, is_needed=attempts >= _ATTEMPTS_MAX):
-                await self._registry.settled(room)
+                await self.registry.settled(room)
                 try:
                     plan = await self._plan(room, arrival)
                     committed = self._carry_out(plan, arrival)
                 except NotLoadedError as error:
-                    await self._registry.loading.load_state(room, error.keys)
+                    await self.registry.loading.load_state(room, error.keys)
                     continue
             attempts += 1
             if committed is not None:
@@ -195,7 +195,7 @@ class Placing:
 
     def _carry_out(self, plan: _Plan, arrival: Arrival) -> "asyncio.Future[None] | None":
         """Write what is planned, in one step of the loop; None if the room is not as it was any more."""
-        room, event, registry = plan.seen, arrival.event, self._registry
+        room, event, registry = plan.seen, arrival.event, self.registry
         if not registry.is_in_use(room) or room.extremities is not plan.seen_extremities:
             return None
         write = Write(order_key=room.room_id)
@@ -254,7 +254,7 @@ class Placing:
             return base
         changes = {key: nid if one == _PROVISIONAL else one for key, one in plan.changes.items()}
         planned = base.plan(changes)
-        group = self._registry.journal.next_position()
+        group = self.registry.journal.next_position()
         add_state_group(write, plan.seen.room_nid, group, planned)
         return base.after(group, planned)
 

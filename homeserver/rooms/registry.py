@@ -98,6 +98,11 @@ class RoomRegistry:
         self.keep(actor)
         return actor
 
+    def drop(self, actor: RoomActor) -> None:
+        """Forget an actor; whoever wants the room next loads it again."""
+        if self.is_in_use(actor):
+            del self._actors[actor.room_id]
+
     def is_in_use(self, actor: RoomActor) -> bool:
         """Say whether an actor is still the room's."""
         return self._actors.get(actor.room_id) is actor
@@ -179,8 +184,9 @@ class RoomRegistry:
         position = self.journal.next_position()
         write = Write()
         change, step = add_step(
-            write, actor, event, auth_nids, numbers, position, server_name=self.composer.server_name
-        )
+            write, actor, event, auth_nids, numbers, position, server_name=self.composer.server_name,
+            is_withheld=draft.is_withheld,
+        )  # fmt: skip
         add_room_tip(
             write, actor.room_nid, extremities=(event.event_id,), depth=event.depth, last_position=position,
             state_group=step.chain.group,
@@ -212,8 +218,8 @@ class RoomRegistry:
             if actor.last_commit is done:
                 actor.last_commit = None
             failed = done.cancelled() or done.exception() is not None
-            if failed and self._actors.get(actor.room_id) is actor:
-                del self._actors[actor.room_id]  # what it holds is not so; load it again
+            if failed:
+                self.drop(actor)  # what it holds is not so
             if not actor.writes_in_flight:
                 actor.state.trim()
 

@@ -67,7 +67,7 @@ class Resolution:
     def __init__(
         self, *, state_at: StateAt, events: Events, interning: Interning, journal: Journal
     ) -> None:
-        self._state_at = state_at
+        self.state_at = state_at
         self._events = events
         self._interning = interning
         self._journal = journal
@@ -87,11 +87,11 @@ class Resolution:
         """
         distinct = sorted(set(groups))
         if len(distinct) == 1:
-            return await self._state_at.groups.chain(room_nid, distinct[0])
+            return await self.state_at.groups.chain(room_nid, distinct[0])
         name = (room_nid, frozenset(distinct))
         known = self._resolved.get(name)
         if known is None:
-            chains = await self._state_at.groups.chains(room_nid, distinct)
+            chains = await self.state_at.groups.chains(room_nid, distinct)
             nearest, changes = await self.plan(room_nid, create, list(chains.values()))
             known = nearest
             if changes:
@@ -113,13 +113,13 @@ class Resolution:
         packed = differences(chains)
         if not packed:
             return chains[0], {}
-        names = await self._state_at.unpacked(packed)
+        names = await self.state_at.unpacked(packed)
         conflicts = {names[key]: values for key, values in packed.items()}
         world = World(create)
         if overlay is not None:
             world.events[overlay.nid] = overlay.event
             world.auth_events[overlay.nid] = overlay.auth_nids
-        driver = _Driver(self._state_at, self._events, self._auth_events, room_nid, chains[0], packed)
+        driver = _Driver(self.state_at, self._events, self._auth_events, room_nid, chains[0], packed)
         resolved = await _run(
             resolve_conflicts(world, conflicts), world, driver, in_thread=len(packed) > CONFLICTS_ON_LOOP_MAX
         )
@@ -144,7 +144,7 @@ class Resolution:
         add_state_group(write, room_nid, group, planned)
         await asyncio.shield(self._journal.append(write))
         chain = base.after(group, planned)
-        self._state_at.groups.remember(room_nid, chain)
+        self.state_at.groups.remember(room_nid, chain)
         return chain
 
 

@@ -64,3 +64,4 @@ def make_registry(rooms_server, database):
 @pytest.fixture
 def registry(make_registry):
     return make_registry()
+

@@ -1,0 +1,141 @@
+"""Gaps in the graph: predecessors that nobody has sent us; the state after them bridges the gap.
+
+Spec: https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from homeserver.core.errors import Unavailable
+from homeserver.core.event.pdu import Event
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.outliers import OUTLIERS_MAX, Outliers, RoomContext
+from homeserver.rooms.ports import RemoteServers
+from homeserver.rooms.resolution import Resolution
+from homeserver.rooms.state_at import StateAt
+from storage.cache import LruCache
+from storage.interning import Interning
+from storage.state_chain import StateChain
+from storage.state_delta import ABSENT, packed_key
+from storage.tables.events import EventFlags, Events, StoredEvent
+
+__all__ = ["Gaps", "context_of"]
+
+BRIDGED_MAX = 10_000
+REQUESTS_AT_ONCE_MAX = 10
+
+
+def context_of(room: RoomActor) -> RoomContext:
+    """Tell what outliers of a room are checked against."""
+    return RoomContext(room.room_id, room.room_nid, room.rules, room.create)
+
+
+class Gaps:
+    """Finds the state after events that have no place here.
+
+    Args:
+        remote: other servers.
+        outliers: takes in what they tell.
+        events: what is stored.
+        resolution: stores states.
+        state_at: reads them.
+        interning: numbers of types and state keys.
+    """
+
+    def __init__(
+        self, *, remote: RemoteServers, outliers: Outliers, events: Events, resolution: Resolution,
+        state_at: StateAt, interning: Interning,
+    ) -> None:  # fmt: skip
+        self._remote = remote
+        self._outliers = outliers
+        self._events = events
+        self._resolution = resolution
+        self._state_at = state_at
+        self._interning = interning
+        self._bridged: LruCache[tuple[int, str], int] = LruCache(BRIDGED_MAX)
+
+    async def state_after(self, server: str, room: RoomActor, event_id: str) -> int:
+        """Ask a server for the state after an event that has no place here; returns its group.
+
+        Raises:
+            Unavailable: the server does not tell, or what it tells is no state.
+        """
+        known = self._bridged.get((room.room_nid, event_id))
+        if known is not None:
+            return known
+        state_ids, auth_ids = await self._remote.state_ids(server, room.room_id, event_id)
+        await self.fetch(server, context_of(room), {event_id, *state_ids, *auth_ids})
+        stored = await self._events.by_ids({event_id, *state_ids})
+        after = stored.get(event_id)
+        if after is None:
+            raise Unavailable(f"{server} does not have the event {event_id} that it names.")
+        state = await self._state_of(room, [stored[one] for one in state_ids if one in stored], after)
+        chain = await self.group_of(room.room_nid, room.chain, state)
+        self._bridged.put((room.room_nid, event_id), chain.group)
+        return chain.group
+
+    async def fetch(self, server: str, room: RoomContext, event_ids: Iterable[str]) -> None:
+        """Ask a server for those of some events that are not stored, and take them in as outliers.
+
+        Raises:
+            Unavailable: there are too many of them.
+        """
+        asked = list(event_ids)
+        known = await self._events.by_ids(asked)
+        missing = [event_id for event_id in asked if event_id not in known]
+        if len(missing) > OUTLIERS_MAX:
+            raise Unavailable(f"{server} tells of a state of more than {OUTLIERS_MAX} events.")
+        limit = asyncio.Semaphore(REQUESTS_AT_ONCE_MAX)
+
+        async def fetch_one(event_id: str) -> Any:
+            async with limit:
+                with suppress(Unavailable):  # an event less: what it would have allowed is rejected
+                    return await self._remote.event(server, event_id)
+            return None
+
+        found = await asyncio.gather(*[fetch_one(event_id) for event_id in missing])
+        await self._outliers.store(room, [pdu for pdu in found if pdu is not None])
+
+    async def fetch_auth_events(self, server: str, room: RoomActor, event: Event) -> None:
+        """Ask a server for the auth chain of an event, and take it in."""
+        with suppress(Unavailable):
+            await self._outliers.store(
+                context_of(room), await self._remote.event_auth(server, room.room_id, event.event_id)
+            )
+
+    async def group_of(self, room_nid: int, base: StateChain, state: dict[int, int]) -> StateChain:
+        """Store a state; as its difference to another, if that is less.
+
+        Raises:
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        there = base.items()
+        changes = {key: nid for key, nid in state.items() if there.get(key) != nid}
+        changes |= {key: ABSENT for key in there if key not in state}
+        if not changes:
+            return base
+        if len(changes) > len(state) // 2:
+            base, changes = StateChain(), state
+        return await self._resolution.store(room_nid, base, base.plan(changes))
+
+    async def _state_of(
+        self, room: RoomActor, state: list[StoredEvent], after: StoredEvent
+    ) -> dict[int, int]:
+        usable = [
+            one
+            for one in (*state, after)
+            if one.event.is_state and one.room_nid == room.room_nid and not one.flags & EventFlags.REJECTED
+        ]
+        return await self.packed_state(room.room_nid, [one.event for one in usable])
+
+    async def packed_state(self, room_nid: int, events: list[Event]) -> dict[int, int]:
+        """Number the events of a state, by type and state key; of two for one key the later one counts."""
+        nids = await self._events.nids_of(room_nid, [event.event_id for event in events])
+        types = await self._interning.nids("type", {event.type for event in events})
+        keys = await self._interning.nids("state_key", {event.state_key or "" for event in events})
+        return {
+            packed_key(types[event.type], keys[event.state_key or ""]): nids[event.event_id]
+            for event in events
+        }

@@ -1,0 +1,243 @@
+"""Takes in what other servers send: every check in order, then a place in the graph.
+
+Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from homeserver.core.errors import Unavailable
+from homeserver.core.event.pdu import Event
+from homeserver.core.pdu_checks import (
+    CheckNeed,
+    NeedAuthEvents,
+    NeedCurrentState,
+    NeedPolicy,
+    NeedSignatures,
+    NeedStateBefore,
+    check_received_pdu,
+)
+from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed, Verdict
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.commands import Draft
+from homeserver.rooms.compose import intern
+from homeserver.rooms.gaps import Gaps
+from homeserver.rooms.merging import Merging
+from homeserver.rooms.outliers import in_order, named
+from homeserver.rooms.placing import Arrival, Placing
+from homeserver.rooms.ports import PolicyServers, RemoteServers, Signatures
+from homeserver.rooms.resolution import Resolution
+from storage.state_chain import StateChain
+from storage.tables.events import EventFlags, Events, StoredEvent
+
+__all__ = ["MISSING_EVENTS_MAX", "Ingest", "Postponed"]
+
+MISSING_EVENTS_MAX = 50
+"""Asked for at once between what we have and an event that came."""
+
+FETCHES_DEEP_MAX = 10
+"""One after the other, each from where the last one ended, before a gap is bridged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """It cannot be placed, since nobody tells what was before it; it may come again.
+
+    Attributes:
+        reason: a sentence.
+    """
+
+    reason: str
+
+
+@dataclass(slots=True)
+class _Receipt:
+    """An event that is being checked."""
+
+    server: str
+    room: RoomActor
+    fetches_deep: int
+    before: StateChain | None = None
+    lacking: tuple[str, ...] = ()
+
+
+class Ingest:
+    """Receives PDUs, those of one room one after the other.
+
+    Args:
+        placing: puts events into them.
+        merging: joins their branches.
+        gaps: asks for what is before them.
+        resolution: resolves states.
+        events: what is stored.
+        remote: other servers.
+        signatures: verifies events.
+        policy: asks policy servers.
+    """
+
+    def __init__(
+        self, *, placing: Placing, merging: Merging, gaps: Gaps, resolution: Resolution, events: Events,
+        remote: RemoteServers, signatures: Signatures, policy: PolicyServers,
+    ) -> None:  # fmt: skip
+        self._registry = placing.registry
+        self._placing = placing
+        self._merging = merging
+        self._gaps = gaps
+        self._resolution = resolution
+        self._events = events
+        self._remote = remote
+        self._signatures = signatures
+        self._policy = policy
+        self._rooms: dict[str, asyncio.Lock] = {}
+
+    async def receive(
+        self, server: str, room_id: str, pdus: Iterable[Any]
+    ) -> dict[str, Verdict | Postponed | None]:
+        """Take in PDUs of one room that a server has sent.
+
+        Returns:
+            What has come of each, by event ID; None for those that were here already. What has no event ID is
+            left out.
+
+        Raises:
+            NotFound: there is no such room here.
+            Unavailable: they could not be stored; the same may be tried again.
+        """
+        async with self._one_at_a_time(room_id):
+            room = await self._registry.actor(room_id)
+            fresh = named(pdus, room.rules)
+            outcomes = {
+                event_id: await self._receive(server, room_id, event_id, fresh[event_id], 0)
+                for event_id in in_order(fresh, "prev_events", room.rules)
+            }
+            await self._merging.merge(room_id)
+            return outcomes
+
+    @asynccontextmanager
+    async def _one_at_a_time(self, room_id: str) -> AsyncIterator[None]:
+        lock = self._rooms.setdefault(room_id, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            # Whoever waits for it holds it as soon as it is free, so it is forgotten by the last one.
+            if not lock.locked() and self._rooms.get(room_id) is lock:
+                del self._rooms[room_id]
+
+    async def _receive(
+        self, server: str, room_id: str, event_id: str, pdu: Any, fetches_deep: int
+    ) -> Verdict | Postponed | None:
+        known = await self._events.by_id(event_id)
+        if known is not None and not known.flags & EventFlags.OUTLIER:
+            return None
+        room = await self._registry.actor(room_id)
+        receipt = _Receipt(server, room, fetches_deep)
+        try:
+            verdict = await self._check(receipt, pdu)
+            if isinstance(verdict, Dropped):
+                return verdict
+            if known is not None and known.flags & EventFlags.REJECTED:
+                verdict = Rejected(verdict.event, "It was rejected before its place was known.")
+            return await self._placing.place(await self._arrival(receipt, verdict, known))
+        except _NoStateBeforeError as error:
+            return Postponed(str(error))
+
+    async def _arrival(
+        self, receipt: _Receipt, verdict: Accepted | SoftFailed | Rejected, known: StoredEvent | None
+    ) -> Arrival:
+        event, room = verdict.event, receipt.room
+        if receipt.before is None:
+            receipt.before = await self._state_before(receipt, event)
+        (numbers,) = await intern(
+            self._registry.interning, [Draft(event.type, event.sender, {}, event.state_key)]
+        )
+        nids = await self._events.nids_of(room.room_nid, event.auth_events)
+        return Arrival(
+            event, verdict, receipt.before, numbers,
+            auth_nids=tuple([nids[one] for one in event.auth_events if one in nids]),
+            outlier_nid=None if known is None else known.position, lacking=receipt.lacking,
+        )  # fmt: skip
+
+    async def _check(self, receipt: _Receipt, pdu: Any) -> Verdict:
+        create = receipt.room.create
+        assert create is not None, "a stored room has been created"
+        checks = check_received_pdu(pdu, receipt.room.rules, create)
+        try:
+            need = next(checks)
+            while True:
+                need = checks.send(await self._answer(receipt, need))
+        except StopIteration as done:
+            verdict: Verdict = done.value
+            return verdict
+
+    async def _answer(self, receipt: _Receipt, need: CheckNeed) -> Any:
+        room = receipt.room
+        match need:
+            case NeedSignatures(pdu, signers):
+                return await self._signatures.missing_on(pdu, room.rules, signers)
+            case NeedAuthEvents(event):
+                return await self._auth_events(receipt, event)
+            case NeedStateBefore(event, keys):
+                receipt.before = await self._state_before(receipt, event)
+                return await self._resolution.state_at.select(room.room_nid, receipt.before, keys)
+            case NeedCurrentState(_, keys):
+                return (await self._registry.actor(room.room_id, *keys)).state.select(keys)
+            case NeedPolicy(event):
+                return await self._policy.allows(event)
+
+    async def _auth_events(self, receipt: _Receipt, event: Event) -> tuple[dict[str, Event], set[str]]:
+        stored = await self._events.by_ids(event.auth_events)
+        if len(stored) < len(set(event.auth_events)):
+            await self._gaps.fetch_auth_events(receipt.server, receipt.room, event)
+            stored = await self._events.by_ids(event.auth_events)
+        rejected = {event_id for event_id, one in stored.items() if one.flags & EventFlags.REJECTED}
+        return {event_id: one.event for event_id, one in stored.items()}, rejected
+
+    async def _state_before(self, receipt: _Receipt, event: Event) -> StateChain:
+        room = receipt.room
+        placed = await self._placed(room, event)
+        if len(placed) < len(set(event.prev_events)) and receipt.fetches_deep < FETCHES_DEEP_MAX:
+            await self._fetch_missing(receipt, event)
+            placed = await self._placed(room, event)
+        groups = set(placed.values())
+        receipt.lacking = tuple([event_id for event_id in event.prev_events if event_id not in placed])
+        for event_id in receipt.lacking:
+            try:
+                groups.add(await self._gaps.state_after(receipt.server, room, event_id))
+            except Unavailable as error:
+                raise _NoStateBeforeError(error.error) from error
+        create = room.create
+        assert create is not None, "a stored room has been created"
+        return await self._resolution.resolve(room.room_nid, create, groups) if groups else StateChain()
+
+    async def _placed(self, room: RoomActor, event: Event) -> dict[str, int]:
+        """Tell the states after those predecessors of an event that have a place here."""
+        stored = await self._events.by_ids(event.prev_events)
+        return {
+            event_id: one.group_after
+            for event_id, one in stored.items()
+            if one.group_after is not None and one.room_nid == room.room_nid
+        }
+
+    async def _fetch_missing(self, receipt: _Receipt, event: Event) -> None:
+        """Ask for the events between what we have and one that came, and take them in first."""
+        room = receipt.room
+        pdus: dict[str, Any] = {}
+        with suppress(Unavailable):
+            found = await self._remote.missing_events(
+                receipt.server, room.room_id, earliest=[one.event.event_id for one in room.extremities],
+                latest=[event.event_id], limit=MISSING_EVENTS_MAX,
+            )  # fmt: skip
+            pdus = named(found[:MISSING_EVENTS_MAX], room.rules)
+        pdus.pop(event.event_id, None)
+        for event_id in in_order(pdus, "prev_events", room.rules):
+            await self._receive(
+                receipt.server, room.room_id, event_id, pdus[event_id], receipt.fetches_deep + 1
+            )
+
+
+class _NoStateBeforeError(Exception):
+    """Nobody tells what the state before an event was."""

@@ -1,0 +1,49 @@
+"""Joins the branches of a room's graph when there are many: each costs whoever resolves the room's state.
+
+Any event of ours joins them. Where nobody says anything, one that clients never see does it in a user's name.
+"""
+
+from contextlib import suppress
+
+from homeserver.core.content.member import JOIN
+from homeserver.core.errors import Forbidden
+from homeserver.rooms.commands import Draft
+from homeserver.rooms.registry import RoomRegistry
+from storage.tables.memberships import Memberships
+
+__all__ = ["BRANCHES_MAX", "MERGE", "Merging"]
+
+MERGE = "org.isthmus.merge"
+BRANCHES_MAX = 10
+_SENDERS_MAX = 10
+"""Users who are tried: who is in the room may lack the power to send such an event."""
+
+
+class Merging:
+    """Joins branches.
+
+    Args:
+        registry: the rooms.
+        memberships: who of ours is in them.
+    """
+
+    def __init__(self, *, registry: RoomRegistry, memberships: Memberships) -> None:
+        self._registry = registry
+        self._memberships = memberships
+
+    async def merge(self, room_id: str) -> bool:
+        """Join the branches of a room, if they are too many and one of ours may send to it.
+
+        Raises:
+            NotFound: there is no such room here.
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        room = await self._registry.actor(room_id)
+        if len(room.extremities) <= BRANCHES_MAX:
+            return False
+        members = await self._memberships.of_room(room.room_nid, (JOIN,), is_local=True)
+        for member in members[:_SENDERS_MAX]:
+            with suppress(Forbidden):
+                await self._registry.send(room_id, Draft(MERGE, member.user_id, {}, is_withheld=True))
+                return True
+        return False
