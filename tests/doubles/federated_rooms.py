@@ -300,9 +300,11 @@ class RoomsOfServer:
                     if event_id not in seen:
                         seen.add(event_id)
                         level.append(event_id)
-            for one in (await self.events.by_ids(level)).values():
-                if not one.flags & (EventFlags.REJECTED | EventFlags.OUTLIER):
-                    found.append(one.event.pdu)
+            found += [
+                one.event.pdu
+                for one in (await self.events.by_ids(level)).values()
+                if not one.flags & (EventFlags.REJECTED | EventFlags.OUTLIER)
+            ]
         return [dict(pdu) for pdu in found[:limit]][::-1]
 
     def named(self, pdu, room_id):

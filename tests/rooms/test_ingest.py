@@ -2,9 +2,12 @@
 
 import pytest
 
+from homeserver.core.event.builder import build_event
+from homeserver.core.identifiers import server_name_of
 from homeserver.core.pdu_verdicts import Dropped, Rejected, SoftFailed
 from storage.tables.events import EventFlags
 from tests.doubles.federated_rooms import Network, RoomsOfServer
+from tests.factory.room_timeline import signing_key_of
 
 ALICE, BOB, CAROL = "@alice:a.example", "@bob:b.example", "@carol:a.example"
 VERSIONS = ("1", "2", "6", "10", "11", "12")
@@ -166,10 +169,6 @@ async def carry(origin, to, room_id):
 
 def forged(event, *, sender=None, signer=None):
     """Make an event like another one, by somebody else."""
-    from homeserver.core.event.builder import build_event
-    from homeserver.core.identifiers import server_name_of
-    from tests.factory.room_timeline import signing_key_of
-
     sender = sender or event.sender
     name = signer or server_name_of(sender)
     return build_event(
