@@ -32,6 +32,7 @@ class HistoryServices:
     event_times: EventTimes
     history: History
     relation_reads: RelationReads
+    relations: Relations
     thread_reads: ThreadReads
 
 
@@ -53,5 +54,6 @@ def build_history(
         event_times=EventTimes(timeline=timeline, events=events),
         history=History(timeline=timeline, client_events=client_events),
         relation_reads=RelationReads(timeline=timeline, relations=relations, client_events=client_events),
+        relations=relations,
         thread_reads=ThreadReads(timeline=timeline, relations=relations, client_events=client_events),
     )

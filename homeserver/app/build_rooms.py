@@ -16,12 +16,14 @@ from homeserver.rooms.initial_sync import InitialSync
 from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
-from homeserver.rooms.ports import IgnoredUsersReader
+from homeserver.rooms.ports import IgnoredUsersReader, InvitePermissionReader
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.relation_rules import RelationRules
 from homeserver.rooms.retention import RoomRetention
 from homeserver.rooms.sending import Sending
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.rooms.sight import Sight
+from homeserver.rooms.state_at import StateAt
 from homeserver.rooms.state_reads import StateReads
 from storage.tables.aliases import Aliases
 from storage.tables.events import Events
@@ -67,7 +69,7 @@ class RoomServices:
 
 def build_rooms(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, data_directory: DataDirectory,
-    profiles: Profiles, ignored_users: IgnoredUsersReader,
+    profiles: Profiles, ignored_users: IgnoredUsersReader, invite_permissions: InvitePermissionReader,
 ) -> RoomServices:  # fmt: skip
     """Make the services of rooms."""
     tables, interning, server_name = _Tables(storage), storage.interning, configuration.server_name
@@ -82,7 +84,8 @@ def build_rooms(
         sent_before=SentBefore(tables.transactions),
     )  # fmt: skip
     sight = Sight(
-        rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning
+        rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning,
+        state_at=StateAt(groups=tables.groups, events=tables.events, interning=interning),
     )
     history = build_history(
         storage.database, interning, sight=sight, ignored_users=ignored_users, clock=runtime.clock
@@ -92,8 +95,9 @@ def build_rooms(
         server_name=server_name, everyone_publishes=configuration.rooms.publication == "everyone",
     )  # fmt: skip
     entry = build_entry(
-        configuration, runtime, storage, registry=registry, directory=directory, profiles=profiles
-    )
+        configuration, runtime, storage, registry=registry, directory=directory, profiles=profiles,
+        invite_permissions=invite_permissions,
+    )  # fmt: skip
     state_reads = StateReads(sight=sight, state=tables.state, client_events=history.client_events)
     return RoomServices(
         creation=entry.creation,
@@ -119,7 +123,11 @@ def build_rooms(
             observer=runtime.observer,
         ),
         sending=Sending(
-            registry=registry, events=tables.events, directory=directory, membership=entry.membership
+            registry=registry, events=tables.events, directory=directory, membership=entry.membership,
+            relation_rules=RelationRules(
+                registry=registry, relations=history.relations, events=tables.events,
+                transactions=tables.transactions,
+            ),
         ),
         state_reads=state_reads,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from homeserver.rooms.aliases import CANONICAL_ALIAS, Directory, named_in
 from homeserver.rooms.commands import Draft, Origin
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.relation_rules import RelationRules
 from storage.tables.events import Events
 
 __all__ = ["REDACTION", "Sending"]
@@ -30,15 +31,18 @@ class Sending:
         events: finds what is to be redacted.
         directory: knows what aliases stand for.
         membership: sets member events.
+        relation_rules: what clients may not relate to what.
     """
 
     def __init__(
-        self, *, registry: RoomRegistry, events: Events, directory: Directory, membership: Membership
-    ) -> None:
+        self, *, registry: RoomRegistry, events: Events, directory: Directory, membership: Membership,
+        relation_rules: RelationRules,
+    ) -> None:  # fmt: skip
         self._registry = registry
         self._events = events
         self._directory = directory
         self._membership = membership
+        self._relation_rules = relation_rules
 
     async def send(
         self,
@@ -52,16 +56,21 @@ class Sending:
 
         Raises:
             BadJson: the content has no canonical JSON.
+            DuplicateAnnotation: the user reacted like this before.
             Forbidden: the user may not send this there.
             NotFound: what is to be redacted does not exist.
             TooLarge: the event is over a size limit.
+            UnknownError: it would begin a thread where none can begin.
             Unavailable: it was not stored; the same may be tried again.
         """
         if event_type == REDACTION and isinstance(content.get("redacts"), str):
             target_id: str = content["redacts"]
             return await self.redact(requester, room_id, target_id, content, transaction_id)
         draft = Draft(event_type, requester.user_id, content)
-        return await self._registry.send(room_id, draft, origin=Origin(requester, transaction_id))
+        origin = Origin(requester, transaction_id)
+        if "m.relates_to" in content:
+            await self._relation_rules.check(room_id, draft, origin)
+        return await self._registry.send(room_id, draft, origin=origin)
 
     async def redact(
         self, requester: Requester, room_id: str, event_id: str, content: dict[str, Any], transaction_id: str

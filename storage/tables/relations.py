@@ -19,6 +19,7 @@ RECURSION_DEPTH_MAX = 3
 _CANDIDATES_MAX = 10
 """Of several that would do, some may be hidden from the reader; nobody looks further than these."""
 _REFERENCES_MAX = 200
+_ANNOTATIONS_MAX = 200
 _LEVEL_EVENTS_MAX = 10_000
 _POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
 _CHILD = "child.position, child.event_id"
@@ -291,6 +292,18 @@ class Relations:
             f"{_THREADS}{condition} ORDER BY reply.position DESC LIMIT %b::bigint", *parameters, page.limit
         )
         return [Thread(position, root_id) for position, root_id in rows]
+
+    async def annotations_by(self, room_nid: int, parent_id: str, sender: str, event_type: str) -> list[str]:
+        """Tell the IDs of a user's annotations of one type on an event; the latest of very many."""
+        rows = await self._database.fetch(
+            "SELECT event_id FROM relations WHERE room_nid = %b::bigint AND parent_id = %b"
+            " AND rel_type = 'm.annotation'"
+            " AND sender_nid = (SELECT nid FROM interned_users WHERE text = %b)"
+            " AND type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
+            f" ORDER BY position DESC LIMIT {_ANNOTATIONS_MAX}",
+            room_nid, parent_id, sender, event_type,
+        )  # fmt: skip
+        return [event_id for (event_id,) in rows]
 
     async def _nids(self, user_ids: Collection[str]) -> list[int]:
         return list((await self._interning.existing("user", user_ids)).values())

@@ -267,3 +267,48 @@ async def test_a_child_in_another_room_does_not_count(alice, room):
     assert "m.relations" not in (await alice.event(room, parent))["unsigned"]
     assert (await get_v1(alice, room, "threads"))["chunk"] == []
     assert (await get_v1(alice, elsewhere, "threads"))["chunk"] == []
+
+
+async def test_nobody_reacts_the_same_way_twice(alice, bob, room):
+    parent, other = await alice.send(room), await alice.send(room)
+    content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": parent, "key": "👍"}}
+    path = bob.send_path(room, "same", "m.reaction")
+    first = await bob.ask("PUT", path, content)
+
+    assert await bob.ask("PUT", path, content) == first  # a repetition is no second time
+    again = bob.send_path(room, None, "m.reaction")
+    assert await bob.try_("PUT", again, content) == (400, "M_DUPLICATE_ANNOTATION")
+    await react(bob, room, parent, "❤")
+    await react(bob, room, other)
+    await react(alice, room, parent)
+    await bob.ask("PUT", bob.send_path(room, None, "org.example.reaction"), content)
+    await bob.server.restart()
+    assert await bob.ask("PUT", path, content) == first
+    assert await bob.try_("PUT", again, content) == (400, "M_DUPLICATE_ANNOTATION")
+    await bob.redact(room, first["event_id"])
+    await react(bob, room, parent)
+
+
+async def test_a_thread_begins_at_no_child(alice, bob, room):
+    root = await alice.send(room)
+    child = await reply(alice, room, root)
+    edited = await edit(alice, room, root, "better")
+    for parent in (child, edited, child):
+        content = {"m.relates_to": {"rel_type": "m.thread", "event_id": parent}}
+        path = bob.send_path(room, None, "m.room.message")
+        assert await bob.try_("PUT", path, content) == (400, "M_UNKNOWN")
+    # A rich reply is nobody's child.
+    content = {"m.relates_to": {"m.in_reply_to": {"event_id": root}}}
+    rich = (await bob.ask("PUT", bob.send_path(room, None, "m.room.message"), content))["event_id"]
+    await reply(bob, room, rich)
+    await reply(bob, room, rich)
+    await reply(bob, room, "$from_elsewhere")
+
+
+async def test_who_is_not_in_the_room_is_told_that_and_nothing_of_relations(alice, carol, room):
+    child = await reply(alice, room, await alice.send(room))
+    content = {"m.relates_to": {"rel_type": "m.thread", "event_id": child}}
+
+    for where in (room, "!nowhere:localhost"):
+        path = carol.send_path(where, None, "m.room.message")
+        assert await carol.try_("PUT", path, content) == (403, "M_FORBIDDEN")
