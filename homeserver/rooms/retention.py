@@ -13,7 +13,7 @@ from homeserver.config.model import RetentionSection
 from homeserver.core.canonical_json import parse_json
 from homeserver.core.changes import Change, EventChange
 from homeserver.core.content.retention import RETENTION, RetentionPolicy, keeping_of
-from homeserver.core.errors import MatrixError, NotFound
+from homeserver.core.errors import NotFound
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.observation import EventsMoved, Failure, Observer
@@ -67,6 +67,7 @@ class RoomRetention:
         self._is_compared = False
         self._to_check: set[str] = set()
         self._wake = asyncio.Event()
+        self._at_work = asyncio.Lock()
         self._expired_ms: int | None = None
         self._counts: dict[int, tuple[int, int]] = {}  # of rooms on the move: events moved and forgotten
 
@@ -83,7 +84,7 @@ class RoomRetention:
             self._wake.clear()
             try:
                 await self.work()
-            except MatrixError as error:  # nothing is lost by waiting for the next time
+            except Exception as error:  # noqa: BLE001 - what fails now is done the next time, and so is the rest
                 self._observer(Failure(error))
             end_if_cancelled()
             with suppress(TimeoutError):
@@ -95,6 +96,10 @@ class RoomRetention:
         Raises:
             Unavailable: storage does not answer; what was done stays done.
         """
+        async with self._at_work:
+            await self._work()
+
+    async def _work(self) -> None:
         now_ms = self._clock.now_ms()
         await self._table.set_present(position_at(now_ms), self._redacted_content_kept_ms)
         if self._policy is None:

@@ -42,12 +42,13 @@ class RoomsServer:
             passwords=PasswordsSection(memory_kib=8, time_cost=1, parallelism=1),
             rate_limits=RateLimitsSection(enabled=False),
         )
+        self.clock = SystemClock()
         self.failures = []
         self.transactions = itertools.count(1)
         self.stack = AsyncExitStack()
 
     async def start(self):
-        runtime = Runtime(SystemClock(), SystemRandomness(), self._observe)
+        runtime = Runtime(self.clock, SystemRandomness(), self._observe)
         interning, bus = Interning(self.database), LocalBus()
         reads = StoredReads(self.database, interning)
         lease = await Writers(self.database, runtime.clock).acquire(takes_over=True)
