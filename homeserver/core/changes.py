@@ -10,6 +10,8 @@ from homeserver.core.event.pdu import Event
 
 __all__ = ["AccountDataChange", "Change", "EventChange"]
 
+_MEMBER = "m.room.member"
+
 
 @dataclass(slots=True, eq=False)
 class Change:
@@ -59,6 +61,22 @@ class EventChange(Change):
     removed: tuple[tuple[str, str], ...] = ()
     is_withheld: bool = False
     is_forked: bool = False
+
+    @property
+    def member_events(self) -> list[Event]:
+        """The member events that became current with this change: the event itself, or what came back."""
+        if self.event.type == _MEMBER and self.event.state_key is not None:
+            own = [self.event] if self.is_current else []
+        elif not self.resets:
+            return []
+        else:
+            own = []
+        return own + [event for event in self.resets if event.type == _MEMBER]
+
+    @property
+    def lost_members(self) -> list[str]:
+        """The users whose member event the current state lost with this change, without another."""
+        return [state_key for event_type, state_key in self.removed if event_type == _MEMBER]
 
 
 @dataclass(slots=True, eq=False)

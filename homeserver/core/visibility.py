@@ -34,17 +34,23 @@ class VisibleHistory:
 
     __slots__ = (
         "_last_join", "_membership_positions", "_memberships", "_visibilities", "_visibility_positions",
+        "user_id",
     )  # fmt: skip
 
     def __init__(
-        self, visibilities: Sequence[tuple[int, str]], memberships: Sequence[tuple[int, str]]
+        self,
+        visibilities: Sequence[tuple[int, str]],
+        memberships: Sequence[tuple[int, str]],
+        user_id: str = "",
     ) -> None:
         """Take the room's past. A stretch of it will do, if it begins with what held at its beginning.
 
         Args:
             visibilities: position and value of each `m.room.history_visibility`, oldest first.
             memberships: position and membership of each `m.room.member` of the user, oldest first.
+            user_id: of the user.
         """
+        self.user_id = user_id
         self._visibility_positions = [position for position, _ in visibilities]
         self._visibilities = [SHARED, *(value for _, value in visibilities)]
         self._membership_positions = [position for position, _ in memberships]
@@ -57,9 +63,19 @@ class VisibleHistory:
         An event that changes the history visibility, or the user's own membership, is seen by those who may
         see what was before it or what is after.
         """
-        joins_later = self._last_join is not None and self._last_join > position
         visibilities = _around(self._visibility_positions, self._visibilities, position)
         memberships = _around(self._membership_positions, self._memberships, position)
+        return self.is_visible_by(position, visibilities, memberships)
+
+    def is_visible_by(self, position: int, visibilities: Sequence[str], memberships: Sequence[str]) -> bool:
+        """Say the same of an event on a branch, where the state was another than the timeline tells.
+
+        Args:
+            position: of the event.
+            visibilities: the history visibility before it and, if it changes that, after it.
+            memberships: the user's membership before it and, if it changes that, after it.
+        """
+        joins_later = self._last_join is not None and self._last_join > position
         return any(
             may_see(visibility, membership, joins_later)
             for visibility in visibilities

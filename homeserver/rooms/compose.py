@@ -14,7 +14,7 @@ from homeserver.rooms.commands import Draft
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
 from storage.state_delta import packed_key
-from storage.tables.events import EventFlags, EventNumbers, EventPlace, add_event
+from storage.tables.events import HIDDEN, EventFlags, EventNumbers, EventPlace, add_event
 from storage.tables.graph import add_moved_event
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.relations import add_relation
@@ -158,7 +158,7 @@ def add_rows(
         add_event(write, event, room.room_nid, numbers, place)
     else:
         add_moved_event(write, event, room.room_nid, outlier_nid, place)
-    if not place.flags:  # what clients are not shown points at nothing for them
+    if not place.flags & HIDDEN:  # what clients are not shown points at nothing for them
         add_relation(
             write, event, position=place.position, room_nid=room.room_nid, sender_nid=numbers.sender_nid,
             type_nid=numbers.type_nid,

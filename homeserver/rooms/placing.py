@@ -238,6 +238,8 @@ class Placing:
             flags |= EventFlags.REJECTED
         elif isinstance(plan.verdict, SoftFailed):
             flags |= EventFlags.SOFT_FAILED
+        if arrival.before.group != room.chain.group:
+            flags |= EventFlags.BRANCHED
         place = EventPlace(
             position, arrival.before.group, arrival.auth_nids, flags, retention_class=room.retention_class
         )

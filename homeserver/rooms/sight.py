@@ -4,21 +4,27 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.history_visibility import WORLD_READABLE, history_visibility_of
 from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.errors import Forbidden
+from homeserver.core.event.pdu import Event
 from homeserver.core.visibility import VisibleHistory
+from homeserver.rooms.state_at import StateAt
 from storage.interning import Interning
-from storage.tables.events import EventFlags, StoredEvent
+from storage.tables.events import HIDDEN, EventFlags, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import RoomRow, Rooms
 from storage.tables.state import State
 
 __all__ = ["RoomView", "Sight"]
 
+_MEMBER = "m.room.member"
+_VISIBILITY: StateKey = ("m.room.history_visibility", "")
+_NOT_SHOWN = HIDDEN | EventFlags.OVER_LIFETIME
 _FORBIDDEN = "You are not in this room, or it does not exist."
 
 
@@ -50,15 +56,23 @@ class Sight:
         memberships: who is in them.
         state: their state.
         interning: numbers of users.
+        state_at: the state before events.
     """
 
     def __init__(
-        self, *, rooms: Rooms, memberships: Memberships, state: State, interning: Interning
+        self,
+        *,
+        rooms: Rooms,
+        memberships: Memberships,
+        state: State,
+        interning: Interning,
+        state_at: StateAt,
     ) -> None:
         self._rooms = rooms
         self._memberships = memberships
         self._state = state
         self._interning = interning
+        self._state_at = state_at
 
     async def view(self, room_id: str, user_id: str) -> RoomView:
         """A room for somebody who is or was in it, or anybody if it is readable by the world.
@@ -107,12 +121,42 @@ class Sight:
         return VisibleHistory(
             [(one.position, history_visibility_of(one.event)) for one in visibilities],
             [(one.position, membership_of(one.event)) for one in memberships],
+            user_id,
         )
 
     async def visible(self, history: VisibleHistory, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Those events of one room that the user may see whose history this is, in their order."""
-        return [
-            one
+        before = await self._before_branched(history, stored)
+        return [one for one in stored if not one.flags & _NOT_SHOWN and _is_visible(history, one, before)]
+
+    async def _before_branched(
+        self, history: VisibleHistory, stored: Sequence[StoredEvent]
+    ) -> dict[int, dict[StateKey, Event]]:
+        """Look up what decides about events on branches in the states before them: by group."""
+        groups = [
+            one.state_group
             for one in stored
-            if history.is_visible(one.position) and not one.flags & EventFlags.OVER_LIFETIME
+            if one.flags & EventFlags.BRANCHED and one.state_group is not None
         ]
+        if not groups:
+            return {}
+        keys = (_VISIBILITY, (_MEMBER, history.user_id))
+        return await self._state_at.values_at(stored[0].room_nid, groups, keys)
+
+
+def _is_visible(
+    history: VisibleHistory, stored: StoredEvent, before: Mapping[int, Mapping[StateKey, Event]]
+) -> bool:
+    state = None
+    if stored.flags & EventFlags.BRANCHED and stored.state_group is not None:
+        state = before.get(stored.state_group)
+    if state is None:
+        return history.is_visible(stored.position)
+    event, own = stored.event, (_MEMBER, history.user_id)
+    visibilities = [history_visibility_of(state.get(_VISIBILITY))]
+    memberships = [membership_of(state.get(own))]
+    if (event.type, event.state_key) == _VISIBILITY:
+        visibilities.append(history_visibility_of(event))
+    if (event.type, event.state_key) == own:
+        memberships.append(membership_of(event))
+    return history.is_visible_by(stored.position, visibilities, memberships)

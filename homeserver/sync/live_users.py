@@ -10,6 +10,8 @@ import orjson
 
 from homeserver.core.changes import AccountDataChange, EventChange
 from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
+from homeserver.core.content.invite_permission import INVITE_PERMISSION_CONFIG, blocks_invites_in
+from homeserver.core.content.member import LEAVE, membership_of
 from homeserver.core.positions import SyncToken
 from homeserver.sync.account_data_news import AccountDataNews
 from homeserver.sync.ports import MembershipRow, SyncReads
@@ -24,6 +26,7 @@ CHANGES_PER_ROOM_MAX = 50
 # (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
 MembershipChange = tuple[int, str | None, str]
 UNKNOWN = "?"
+HEEDED = (IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG)
 
 
 class RoomOfUser:
@@ -69,10 +72,12 @@ class LiveUser:
         rooms: every room that the user has a membership of, forgotten ones excepted.
         account_data: what of it changed lately.
         ignored: whom the user does not want to hear.
+        blocks_invites: the user does not want to be invited.
     """
 
     __slots__ = (
-        "_dropped", "_floor", "_recent", "_waiters", "account_data", "ignored", "pins", "rooms", "user_id",
+        "_dropped", "_floor", "_recent", "_waiters", "account_data", "blocks_invites", "ignored", "pins",
+        "rooms", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: str, floor: SyncToken) -> None:
@@ -80,6 +85,7 @@ class LiveUser:
         self.rooms: dict[str, RoomOfUser] = {}
         self.account_data = AccountDataNews(floor)
         self.ignored: frozenset[str] = frozenset()
+        self.blocks_invites = False
         self.pins = 0
         self._floor = floor
         self._dropped: int | None = None
@@ -104,6 +110,16 @@ class LiveUser:
         if len(self._recent) > RECENT_PER_USER_MAX:
             self._dropped = self._recent.popleft()[0]
         self.ring()
+
+    def heed(self, change: AccountDataChange) -> None:
+        """Let account data that is the server's business take effect."""
+        if change.room_id is not None or change.type not in HEEDED:
+            return
+        content = None if change.content is None else orjson.loads(change.content)
+        if change.type == IGNORED_USER_LIST:
+            self.ignored = ignored_users_in(content, self.user_id)
+        else:
+            self.blocks_invites = blocks_invites_in(content)
 
     def ring(self) -> None:
         """Wake who waits."""
@@ -134,14 +150,14 @@ class LiveUser:
 
 
 class _Loading:
-    """A user whose rooms are being read: the member events that come meanwhile, and the last ignore list."""
+    """A user whose rooms are being read: the member events and account data that come meanwhile."""
 
-    __slots__ = ("done", "ignored", "missed")
+    __slots__ = ("account_data", "done", "missed")
 
     def __init__(self, done: "asyncio.Future[LiveUser]") -> None:
         self.done = done
         self.missed: list[EventChange] = []
-        self.ignored: frozenset[str] | None = None
+        self.account_data: dict[str, AccountDataChange] = {}  # what is heeded, by type
 
 
 class LiveUsers:
@@ -173,40 +189,37 @@ class LiveUsers:
 
     def take_in(self, change: EventChange) -> None:
         """Update memberships, remember where something happened, wake those whom it concerns."""
-        event = change.event
-        target: LiveUser | None = None
-        if event.type == "m.room.member" and event.state_key is not None:
-            loading = self._loading.get(event.state_key)
+        targets: dict[str, LiveUser] = {}
+        for user_id in _members_changed_by(change):
+            loading = self._loading.get(user_id)
             if loading is not None:
                 loading.missed.append(change)
-            target = self._users.get(event.state_key)
+            if user_id in self._users:
+                targets[user_id] = self._users[user_id]
         place = (change.position, change.room_id)
         for user in self._joined.get(change.room_id, ()):
-            if user is not target:
+            if user.user_id not in targets:
                 user.note(place)
-        if target is not None:
-            self._apply(target, change)
-            target.note(place)
+        for user in targets.values():
+            self._apply(user, change)
+            user.note(place)
 
     def take_in_account_data(self, change: AccountDataChange) -> None:
         """Remember what a user set or deleted, wake the user's sessions and nobody else's."""
         user = self._users.get(change.user_id)
-        if change.type == IGNORED_USER_LIST and change.room_id is None:
-            content = None if change.content is None else orjson.loads(change.content)
-            ignored = ignored_users_in(content, change.user_id)
-            loading = self._loading.get(change.user_id)
-            if loading is not None:
-                loading.ignored = ignored
-            if user is not None:
-                user.ignored = ignored
         if user is not None:
+            user.heed(change)
             user.account_data.take_in(change)
             user.ring()
+        elif change.room_id is None and change.type in HEEDED:
+            loading = self._loading.get(change.user_id)
+            if loading is not None:
+                loading.account_data[change.type] = change
 
     async def _load(self, user_id: str, loading: _Loading) -> None:
         try:
             rows = await self._reads.memberships_of(user_id)
-            ignored = await self._reads.ignored_users_of(user_id)
+            heeded = await self._reads.account_data_of_types(user_id, HEEDED)
         except BaseException as error:  # whoever waits for the user is told, cancellation included
             del self._loading[user_id]
             loading.done.set_exception(error)
@@ -217,7 +230,8 @@ class LiveUsers:
         del self._loading[user_id]
         # What happened in the user's rooms is noted from here on: nothing was while the rows were read.
         user = LiveUser(user_id, self._heard())
-        user.ignored = ignored if loading.ignored is None else loading.ignored
+        for account_data in (*heeded, *loading.account_data.values()):
+            user.heed(account_data)
         self._put(user, rows)
         for change in loading.missed:
             self._apply(user, change)
@@ -244,10 +258,9 @@ class LiveUsers:
             self._leave(idle, room.room_id)
 
     def _apply(self, user: LiveUser, change: EventChange) -> None:
-        membership = _membership_of(change)
+        membership, before = _membership_by(change, user.user_id)
         room = user.rooms.get(change.room_id)
         if room is None:
-            before = change.previous_membership
             user.rooms[change.room_id] = RoomOfUser(change.room_id, change.position, before, membership)
         elif change.position > room.position:
             room.changed(change.position, room.membership, membership)
@@ -266,6 +279,13 @@ class LiveUsers:
                 del self._joined[room_id]
 
 
-def _membership_of(change: EventChange) -> str:
-    membership = change.event.content.get("membership")
-    return membership if isinstance(membership, str) else "leave"
+def _members_changed_by(change: EventChange) -> list[str]:
+    return [event.state_key or "" for event in change.member_events] + change.lost_members
+
+
+def _membership_by(change: EventChange, user_id: str) -> tuple[str, str | None]:
+    """Tell the membership that a user has by a change, and the one before, or `UNKNOWN`."""
+    for event in change.member_events:
+        if event.state_key == user_id:
+            return membership_of(event), change.previous_membership if event is change.event else UNKNOWN
+    return LEAVE, UNKNOWN

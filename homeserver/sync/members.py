@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from homeserver.core.changes import EventChange
+from homeserver.core.content.member import LEAVE, membership_of
 from homeserver.sync.ports import SyncReads
 
 __all__ = ["RoomMembers", "Summary"]
@@ -48,16 +49,19 @@ class _Room:
         self.missed: list[EventChange] | None = []  # while the rows are being read
 
     def take_in(self, change: EventChange) -> None:
-        """Apply one member event, unless the rows had it already."""
-        user_id = change.event.state_key
-        assert user_id is not None
+        """Apply the member events of a change, unless the rows had them already."""
+        for event in change.member_events:
+            self._put(event.state_key or "", membership_of(event), change.position)
+        for user_id in change.lost_members:
+            self._put(user_id, LEAVE, change.position)
+
+    def _put(self, user_id: str, membership: str, position: int) -> None:
         before = self.members.get(user_id)
-        if before is not None and before[1] >= change.position:
+        if before is not None and before[1] >= position:
             return
-        membership = str(change.event.content.get("membership"))
         if before is not None and before[0] != membership:
             del self.members[user_id]  # to the end of the order, but not for a new display name
-        self.members[user_id] = (membership, change.position)
+        self.members[user_id] = (membership, position)
         self._digest = None
 
     def digest(self) -> tuple[list[str], int, int]:
@@ -87,7 +91,7 @@ class RoomMembers:
 
     def take_in(self, change: EventChange) -> None:
         """Keep a remembered room current."""
-        if change.event.type != "m.room.member" or change.event.state_key is None:
+        if not (change.member_events or change.lost_members):
             return
         room = self._rooms.get(change.room_id)
         if room is None:

@@ -100,5 +100,10 @@ class SyncReads(Protocol):
     ) -> Sequence[AccountDataChange]:
         """All account data of a user for some rooms, also what is deleted, by position."""
 
-    async def ignored_users_of(self, user_id: str) -> frozenset[str]:
-        """Whom a user does not want to hear."""
+    async def seen(self, room_id: str, user_id: str, event_ids: Collection[str]) -> Collection[str]:
+        """Those of several events that a user may see, by the state before each of them."""
+
+    async def account_data_of_types(
+        self, user_id: str, types: Collection[str]
+    ) -> Sequence[AccountDataChange]:
+        """Global account data of a user of some types, also what is deleted."""

@@ -2,28 +2,30 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-import orjson
-
 from homeserver.core.changes import AccountDataChange
-from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
 from homeserver.rooms.bundles import Bundles, Reading
 from homeserver.rooms.sight import Sight
+from homeserver.rooms.state_at import StateAt
 from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
 from storage.tables import account_data
-from storage.tables.events import Events, StoredEvent
+from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.relations import Relations
 from storage.tables.rooms import RoomRow, Rooms
 from storage.tables.state import State
+from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions, transaction_id_in
 
 __all__ = ["StoredReads"]
+
+GROUPS_BYTES_MAX = 8 * 1024 * 1024
+"""Only events on branches are looked up by the state before them."""
 
 MEMBER = "m.room.member"
 VISIBILITY = "m.room.history_visibility"
@@ -40,9 +42,11 @@ class StoredReads:
         self._rooms = Rooms(database)
         self._state = State(database, self._events)
         self._transactions = Transactions(database)
+        groups = StateGroups(database, cache_bytes_max=GROUPS_BYTES_MAX)
         self._sight = Sight(
-            rooms=self._rooms, memberships=self._memberships, state=self._state, interning=interning
-        )
+            rooms=self._rooms, memberships=self._memberships, state=self._state, interning=interning,
+            state_at=StateAt(groups=groups, events=self._events, interning=interning),
+        )  # fmt: skip
         self._bundles = Bundles(
             relations=Relations(database, interning), events=self._events, sight=self._sight,
             transactions=self._transactions,
@@ -83,20 +87,25 @@ class StoredReads:
         page = await self._events.page(room_nid, position, "b", count_max)
         changes = [stored.position for stored in page if stored.event.is_state]
         replaced = await self._state.replaced_by(room_nid, changes) if changes else {}
+        resets = await self._state.resets_between(room_nid, page[-1].position, position) if page else {}
         own = [stored for stored in page if stored.event.sender == reader.user_id]
         keys = await self._transactions.of_events(
             reader.session_id, [stored.event.event_id for stored in own], [stored.position for stored in own]
         )
-        return [
-            TimelineEvent(
+        found = []
+        for stored in page:
+            shown = TimelineEvent(
                 stored.position,
                 stored.event,
                 replaces=replaced.get(stored.position),
                 session_id=reader.session_id,
                 transaction_id=_transaction_id(keys.get(stored.event.event_id), stored),
             )
-            for stored in page
-        ]
+            shown.is_current = not stored.event.is_state or stored.position in replaced
+            shown.is_branched = bool(stored.flags & EventFlags.BRANCHED)
+            shown.resets = tuple(resets.get(stored.position, ()))
+            found.append(shown)
+        return found
 
     async def state_at(
         self, room_id: str, position: int, *, members: Collection[str] | None = None
@@ -143,10 +152,18 @@ class StoredReads:
         """All account data of a user for some rooms, also what is deleted, by position."""
         return await account_data.of_rooms(self._database, user_id, room_ids)
 
-    async def ignored_users_of(self, user_id: str) -> frozenset[str]:
-        """Whom a user does not want to hear."""
-        content = await account_data.find(self._database, user_id, None, IGNORED_USER_LIST)
-        return ignored_users_in(None if content is None else orjson.loads(content), user_id)
+    async def seen(self, room_id: str, user_id: str, event_ids: Collection[str]) -> Collection[str]:
+        """Those of several events that a user may see, by the state before each of them."""
+        room = await self._room(room_id)
+        history = await self._sight.visible_history(room, user_id)
+        stored = await self._events.by_ids(event_ids)
+        return {one.event.event_id for one in await self._sight.visible(history, list(stored.values()))}
+
+    async def account_data_of_types(
+        self, user_id: str, types: Collection[str]
+    ) -> Sequence[AccountDataChange]:
+        """Global account data of a user of some types, also what is deleted."""
+        return await account_data.of_types(self._database, user_id, types)
 
     async def bundles(
         self, room_id: str, events: Sequence[Event], reader: Requester, *, until: int, now_ms: int,

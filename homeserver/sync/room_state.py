@@ -38,6 +38,7 @@ class RoomStates:
         events = list(await self._reads.state_at(room_id, edge, members=members))
         if not request.use_state_after:
             events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
+            events = _with(events, timeline.resets)
         if wanted.lazy_load_members:
             self._tell(window, room_id, events)
         return self._filtered(window, room_id, events)
@@ -54,9 +55,7 @@ class RoomStates:
             events = [event for position, event in changes if not since.covers(position)]
         events = _with([], events)
         events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
-        if request.use_state_after:
-            told = [shown.event for shown in timeline.events if shown.event.state_key is not None]
-            events = _with(events, told)
+        events = _with(events, timeline.changed if request.use_state_after else timeline.resets)
         if request.filter.room.state.lazy_load_members:
             events += await self._senders_untold(window, room_id, timeline, events)
             self._tell(window, room_id, events)

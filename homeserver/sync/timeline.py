@@ -1,7 +1,7 @@
 """The timeline of one room in one window: from memory where it is all there, else from the database."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.filters import event_passes, room_passes
@@ -33,6 +33,8 @@ class Timeline:
         start: place before the first of these: everything at or below it is what `prev_batch` leads to.
         end: position of the last event in the window, shown or not.
         passed_over: state events among them that the timeline filter kept out.
+        changed: the state events that became current in the window, the last of each type and state key.
+        resets: those among them that no event of the window is, since state resolution brought them back.
         bundles: what is told with some of the events, by their IDs: the `m.relations` of each, encoded.
     """
 
@@ -41,6 +43,8 @@ class Timeline:
     start: int
     end: int
     passed_over: list[TimelineEvent]
+    changed: list[Event] = field(default_factory=list)
+    resets: list[Event] = field(default_factory=list)
     bundles: Mapping[str, bytes] | None = None
 
 
@@ -48,8 +52,8 @@ class _Gathering:
     """Takes events newest first until there are enough."""
 
     __slots__ = (
-        "_all_pass", "_filter", "_ignored", "_none_pass", "_passed_keys", "_sees", "end", "kept", "left",
-        "limited", "passed_over", "start",
+        "_all_pass", "_filter", "_ignored", "_none_pass", "_passed_keys", "_sees", "_shows_lost", "changed",
+        "end", "kept", "left", "limited", "passed_over", "resets", "start",
     )  # fmt: skip
 
     def __init__(self, window: Window, room_id: str, sees: Sees | None) -> None:
@@ -60,6 +64,10 @@ class _Gathering:
         self._none_pass = not room_passes(event_filter, room_id)
         self._passed_keys: set[tuple[str, str | None]] = set()
         self._sees = sees
+        # To a client that works the state out by itself, what is not the state in the end must not look so.
+        self._shows_lost = window.request.use_state_after
+        self.changed: dict[tuple[str, str | None], Event] = {}
+        self.resets: dict[tuple[str, str | None], Event] = {}
         self.left = window.request.timeline_limit
         self.kept: list[TimelineEvent] = []
         self.passed_over: list[TimelineEvent] = []
@@ -75,6 +83,12 @@ class _Gathering:
             # What the reader may not see interrupts the timeline; what it changed is in the state after it.
             self.limited = bool(self.kept)
             return not self.kept
+        is_lost = event.state_key is not None and not self._becomes_state(shown)
+        if shown.resets:
+            self._take_resets(shown)
+        if is_lost and not self._shows_lost:
+            self.start = shown.position - 1
+            return True
         if not self._all_pass and not self._passes(event):
             if event.state_key is not None:
                 self.passed_over.append(shown)
@@ -88,6 +102,20 @@ class _Gathering:
             self.kept.append(shown)
         self.start = shown.position - 1
         return True
+
+    def _becomes_state(self, shown: TimelineEvent) -> bool:
+        """Say whether a state event is the state from then on, until a later one that the client is told."""
+        key = (shown.event.type, shown.event.state_key)
+        if not shown.is_current or key in self.resets:
+            return False
+        self.changed.setdefault(key, shown.event)
+        return True
+
+    def _take_resets(self, shown: TimelineEvent) -> None:
+        for event in shown.resets:
+            key = (event.type, event.state_key)
+            if key not in self.changed:
+                self.changed[key] = self.resets[key] = event
 
     def _passes(self, event: Event) -> bool:
         if self._none_pass or (event.state_key is None and event.sender in self._ignored):
@@ -132,6 +160,8 @@ class Timelines:
         gathering.end = gathering.end or edge
         gathering.start = gathering.start or gathering.end
         gathering.kept.reverse()
+        if any(shown.is_branched for shown in gathering.kept):
+            gathering.kept = await self._seen(window, room_id, gathering.kept)
         lacking = [shown for shown in gathering.kept if shown.lacks_replaced]
         if lacking:
             await self._fill_replaced(lacking)
@@ -144,8 +174,17 @@ class Timelines:
                 ignored=window.user.ignored,
             )  # fmt: skip
         return Timeline(
-            gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over, bundles
-        )
+            gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over,
+            list(gathering.changed.values()), list(gathering.resets.values()), bundles,
+        )  # fmt: skip
+
+    async def _seen(
+        self, window: Window, room_id: str, kept: list[TimelineEvent]
+    ) -> list[TimelineEvent]:
+        """Leave out what stands where the reader was not in the room, though it came when they were."""
+        branched = [shown.event.event_id for shown in kept if shown.is_branched]
+        seen = await self._reads.seen(room_id, window.user.user_id, branched)
+        return [shown for shown in kept if not shown.is_branched or shown.event.event_id in seen]
 
     async def _read_back(
         self, gathering: _Gathering, window: Window, room_id: str, since: SyncToken | None, until: int | None

@@ -25,11 +25,14 @@ class TimelineEvent:
         transaction_id: the transaction ID of that session.
         is_parent: others that came after it point at it, so something may be bundled with it; of an event
             that was read from storage this is not known.
+        is_current: a state event became part of the current state.
+        resets: state events that state resolution brought back when it took this one in.
+        is_branched: the state before it was not the current state when it came.
     """
 
     __slots__ = (
-        "_replaced", "_static_unsigned", "event", "is_parent", "position", "replaces", "session_id",
-        "transaction_id",
+        "_replaced", "_static_unsigned", "event", "is_branched", "is_current", "is_parent", "position",
+        "replaces", "resets", "session_id", "transaction_id",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +50,9 @@ class TimelineEvent:
         self.session_id = session_id
         self.transaction_id = transaction_id
         self.is_parent = False
+        self.is_current = True
+        self.is_branched = False
+        self.resets: tuple[Event, ...] = ()
         self._replaced: Event | None = None
         self._static_unsigned: bytes | None = None
 
@@ -61,6 +67,9 @@ class TimelineEvent:
             transaction_id=change.transaction_id,
         )
         shown._replaced = change.replaced
+        shown.is_current = change.is_current
+        shown.is_branched = change.is_forked
+        shown.resets = change.resets
         return shown
 
     @property

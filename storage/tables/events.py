@@ -31,6 +31,7 @@ class EventFlags(IntFlag):
     SOFT_FAILED = 4
     REDACTED = 8
     WITHHELD = 32  # of clients: it only joins branches, or is a redaction that has not taken effect
+    BRANCHED = 64  # the state before it was not the current state when it came
     OVER_LIFETIME = 16  # by the retention of its room: not to be shown; only in what is read, never stored
 
 

@@ -37,7 +37,8 @@ STATE_CHANGE_INSERT = Statement(
 _EVENTS = (
     " LEFT JOIN moved_events AS moved ON moved.room_nid = found.room_nid AND moved.nid = found.nid"
     " JOIN events ON events.room_nid = found.room_nid"
-    " AND events.position = coalesce(moved.position, found.nid) AND events.retention_class = 0 JOIN rooms ON rooms.room_nid = found.room_nid"
+    " AND events.position = coalesce(moved.position, found.nid) AND events.retention_class = 0"
+    " JOIN rooms ON rooms.room_nid = found.room_nid"
 )
 _CURRENT = (
     "SELECT room_nid, position AS nid, position AS place FROM current_state WHERE room_nid = %b::bigint"
@@ -208,6 +209,19 @@ class State:
             room_nid, list(positions),
         )  # fmt: skip
         return dict(rows)
+
+    async def resets_between(self, room_nid: int, low: int, high: int) -> dict[int, list[Event]]:
+        """Read the events that state resolution brought back, by the position where that happened."""
+        changes = await self._changes(
+            f"SELECT {_CHANGES} WHERE room_nid = %b::bigint AND position BETWEEN %b::bigint AND %b::bigint"
+            " AND nid IS NOT NULL",
+            room_nid, low, high,
+        )  # fmt: skip
+        found: dict[int, list[Event]] = {}
+        for change in changes:
+            if change.stored.position != change.position:  # else an outlier that has found its place
+                found.setdefault(change.position, []).append(change.event)
+        return found
 
     async def _read(self, found: str, *parameters: object) -> list[StoredEvent]:
         rows = await self._database.fetch(

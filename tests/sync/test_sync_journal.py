@@ -6,6 +6,7 @@ from homeserver.cluster.bus import LocalBus
 from homeserver.core.signing import SigningKey
 from homeserver.rooms.commands import Draft, Origin
 from homeserver.rooms.compose import Composer
+from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.runtime.clock import SystemClock
@@ -17,6 +18,7 @@ from storage.journal import Journal
 from storage.tables.events import Events
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
+from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions
 from storage.writers import Writers
 from tests.sync.stored_world import StoredWorld
@@ -45,8 +47,12 @@ async def test_two_people_talk_at_once_and_see_the_same(database):
         ),
         journal=journal,
         interning=world.interning,
-        rooms=Rooms(database),
-        state=State(database, Events(database)),
+        loading=RoomLoading(
+            rooms=Rooms(database),
+            events=Events(database),
+            state=State(database, Events(database)),
+            groups=StateGroups(database),
+        ),
         sent_before=SentBefore(Transactions(database)),
     )
     acknowledged = set()

@@ -37,7 +37,7 @@ class JoinedRooms:
                 body.joined[span.room_id] = await self._whole(window, span)
                 continue
             timeline = await self._timelines.read(window, span.room_id, window.since)
-            if timeline.events or timeline.limited or timeline.passed_over:
+            if timeline.events or timeline.limited or timeline.passed_over or timeline.resets:
                 part = await self._changed(window, span.room_id, timeline)
                 if part is not None:
                     body.joined[span.room_id] = part
@@ -64,6 +64,7 @@ class JoinedRooms:
         if (
             timeline.limited
             or timeline.passed_over
+            or timeline.resets
             or request.use_state_after
             or request.filter.room.state.lazy_load_members
         ):
