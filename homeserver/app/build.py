@@ -12,6 +12,7 @@ from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.account_data import AccountData
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.ignored_users import IgnoredUsers
+from homeserver.accounts.invite_permissions import InvitePermissions
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
@@ -82,11 +83,13 @@ async def build_services(
     profiles = Profiles(database=database, server_name=server_name)
     ignored_users = IgnoredUsers(database)
     stack.callback(storage.bus.subscribe(ignored_users.take_in))
+    invite_permissions = InvitePermissions(database)
+    stack.callback(storage.bus.subscribe(invite_permissions.take_in))
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     rooms = build_rooms(
         configuration, runtime, storage, data_directory=data_directory, profiles=profiles,
-        ignored_users=ignored_users,
+        ignored_users=ignored_users, invite_permissions=invite_permissions,
     )  # fmt: skip
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))

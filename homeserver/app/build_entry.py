@@ -7,9 +7,11 @@ from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.aliases import Directory
 from homeserver.rooms.create_room import RoomCreation
+from homeserver.rooms.invitees import Invitees
 from homeserver.rooms.joining import Joining
 from homeserver.rooms.knock import Knocking
 from homeserver.rooms.membership import Membership
+from homeserver.rooms.ports import InvitePermissionReader
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.spam_limits import SpamLimits
@@ -39,7 +41,7 @@ class EntryServices:
 
 def build_entry(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
-    directory: Directory, profiles: Profiles,
+    directory: Directory, profiles: Profiles, invite_permissions: InvitePermissionReader,
 ) -> EntryServices:  # fmt: skip
     """Make the services that change who is in a room, and those that make rooms."""
     interning, server_name = storage.interning, configuration.server_name
@@ -63,12 +65,13 @@ def build_entry(
         third_party_invites=third_party_invites, spam_limits=spam_limits,
     )  # fmt: skip
     knocking = Knocking(registry=registry, directory=directory, profiles=profiles, spam_limits=spam_limits)
+    invitees = Invitees(invite_permissions=invite_permissions, server_name=server_name)
     membership = Membership(
         registry=registry, joining=joining, knocking=knocking, profiles=profiles, memberships=memberships,
-        interning=interning, spam_limits=spam_limits, server_name=server_name,
+        interning=interning, spam_limits=spam_limits, invitees=invitees,
     )  # fmt: skip
     creation = RoomCreation(
-        registry=registry, composer=registry.composer, directory=directory, membership=membership,
+        registry=registry, composer=registry.composer, directory=directory, invitees=invitees,
         profiles=profiles, randomness=runtime.randomness, spam_limits=spam_limits,
         default_room_version=configuration.rooms.default_room_version,
     )  # fmt: skip

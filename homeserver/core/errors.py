@@ -10,12 +10,12 @@ from typing import Any
 __all__ = [
     "AliasInUse", "BadAlias", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom",
     "Conflict", "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden",
-    "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidUsername", "KeyTooLarge",
-    "LimitExceeded", "MatrixError",
-    "MethodNotAllowed", "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge",
-    "RoomInUse", "ServerNotTrusted", "TooLarge", "UnableToAuthoriseJoin", "UnableToGrantJoin",
-    "Unavailable", "UnknownError", "UnknownToken", "Unrecognized", "UnsupportedRoomVersion",
-    "UserDeactivated", "UserInUse", "UserLocked", "WeakPassword",
+    "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidUsername", "InviteBlocked",
+    "KeyTooLarge", "LimitExceeded", "MatrixError", "MethodNotAllowed", "MissingParam", "MissingToken",
+    "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
+    "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownToken",
+    "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
+    "WeakPassword",
 ]  # fmt: skip
 
 
@@ -110,6 +110,12 @@ class InvalidUsername(MatrixError):
     """Not a user name."""
 
     errcode = "M_INVALID_USERNAME"
+
+
+class InviteBlocked(MatrixError):
+    """The user wants no invites."""
+
+    errcode = "M_INVITE_BLOCKED"
 
 
 class KeyTooLarge(MatrixError):

@@ -29,6 +29,7 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.InvalidParam: 400,
     errors.InvalidRoomState: 400,
     errors.InvalidUsername: 400,
+    errors.InviteBlocked: 403,
     errors.KeyTooLarge: 400,
     errors.LimitExceeded: 429,
     errors.MatrixError: 500,

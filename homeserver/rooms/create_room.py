@@ -12,7 +12,7 @@ from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.aliases import CANONICAL_ALIAS, Directory
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import Composer, add_step, intern
-from homeserver.rooms.membership import Membership
+from homeserver.rooms.invitees import Invitees
 from homeserver.rooms.new_room import RoomWishes, first_drafts
 from homeserver.rooms.ports import ProfileReader
 from homeserver.rooms.registry import UNIQUE_VIOLATION, RoomRegistry
@@ -38,7 +38,7 @@ class RoomCreation:
         registry: takes in the new room.
         composer: makes its events.
         directory: takes its alias.
-        membership: says who can be invited.
+        invitees: says who can be invited.
         profiles: names and avatars.
         randomness: for room IDs of older room versions.
         spam_limits: counts rooms and invitations.
@@ -51,7 +51,7 @@ class RoomCreation:
         registry: RoomRegistry,
         composer: Composer,
         directory: Directory,
-        membership: Membership,
+        invitees: Invitees,
         profiles: ProfileReader,
         randomness: Randomness,
         spam_limits: SpamLimits,
@@ -60,7 +60,7 @@ class RoomCreation:
         self._registry = registry
         self._composer = composer
         self._directory = directory
-        self._membership = membership
+        self._invitees = invitees
         self._profiles = profiles
         self._randomness = randomness
         self._spam_limits = spam_limits
@@ -73,6 +73,7 @@ class RoomCreation:
             BadJson: some content has no canonical JSON.
             Forbidden: somebody is invited who cannot be.
             InvalidParam: the wishes contradict each other or the room version.
+            InviteBlocked: somebody is invited who does not want to be.
             InvalidRoomState: the room's own rules refuse one of its first events.
             LimitExceeded: the user makes too many rooms, or invites too many.
             RoomInUse: the alias is taken.
@@ -81,7 +82,7 @@ class RoomCreation:
         """
         rules = self._rules(wishes)
         for user_id in wishes.invite:
-            self._membership.check_invitable(user_id)
+            await self._invitees.check(user_id)
         alias = None
         if wishes.room_alias_name is not None:
             alias = f"#{wishes.room_alias_name}:{self._composer.server_name}"

@@ -13,6 +13,7 @@ from homeserver.core.identifiers import parse_user_id
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
+from homeserver.rooms.invitees import Invitees
 from homeserver.rooms.joining import Joining
 from homeserver.rooms.knock import Knocking
 from homeserver.rooms.member_content import member_content, with_profile
@@ -42,7 +43,7 @@ class Membership:
         memberships: the rooms of a user.
         interning: numbers of users.
         spam_limits: counts invitations.
-        server_name: ours.
+        invitees: knows who can be invited.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Membership:
         memberships: Memberships,
         interning: Interning,
         spam_limits: SpamLimits,
-        server_name: str,
+        invitees: Invitees,
     ) -> None:
         self._registry = registry
         self._joining = joining
@@ -64,7 +65,7 @@ class Membership:
         self._memberships = memberships
         self._interning = interning
         self._spam_limits = spam_limits
-        self._server_name = server_name
+        self._invitees = invitees
 
     async def set_member(
         self, requester: Requester, room_id: str, user_id: str, content: dict[str, Any]
@@ -75,6 +76,7 @@ class Membership:
             BadJson: there is no such membership.
             Forbidden: the room does not allow it.
             InvalidParam: it is no user ID.
+            InviteBlocked: the user wants no invitations.
             LimitExceeded: too many invitations or joins.
             UnableToGrantJoin: nobody who is here may let the user in.
         """
@@ -111,24 +113,15 @@ class Membership:
         Raises:
             Forbidden: the room does not allow it, or the user is of another server.
             InvalidParam: it is no user ID.
+            InviteBlocked: the user wants no invitations.
             LimitExceeded: too many invitations, from this user, to that one, or to the room.
         """
-        self.check_invitable(user_id)
+        await self._invitees.check(user_id)
         content = member_content(INVITE, await self._profiles.profile_of(user_id), reason)
         await self._invite(requester, room_id, user_id, content)
 
-    def check_invitable(self, user_id: str) -> None:
-        """Refuse whom this server cannot invite.
-
-        Raises:
-            Forbidden: a user of another server, none of which can be reached yet.
-            InvalidParam: no user ID.
-        """
-        if _server_of(user_id) != self._server_name:
-            raise Forbidden("Users of other servers cannot be invited yet.")
-
     async def _invite(self, requester: Requester, room_id: str, user_id: str, content: dict[str, Any]) -> str:
-        self.check_invitable(user_id)
+        await self._invitees.check(user_id)
         issuer = requester.user_id
         draft = Draft(_MEMBER, issuer, content, user_id)
         try:

@@ -6,7 +6,10 @@ from typing import Any, Protocol
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
 
-__all__ = ["IgnoredUsersReader", "PolicyServers", "ProfileReader", "RemoteServers", "Signatures"]
+__all__ = [
+    "IgnoredUsersReader", "InvitePermissionReader", "PolicyServers", "ProfileReader", "RemoteServers",
+    "Signatures",
+]  # fmt: skip
 
 
 class IgnoredUsersReader(Protocol):
@@ -14,6 +17,13 @@ class IgnoredUsersReader(Protocol):
 
     def ignored_by(self, user_id: str) -> Coroutine[Any, Any, frozenset[str]]:
         """The users whose message events this user is not shown; their state events are."""
+
+
+class InvitePermissionReader(Protocol):
+    """Knows which users do not want to be invited."""
+
+    def blocks_invites(self, user_id: str) -> Coroutine[Any, Any, bool]:
+        """Whether nobody may invite this user; False for users that are not ours."""
 
 
 class PolicyServers(Protocol):

@@ -7,7 +7,7 @@ from homeserver.core.changes import AccountDataChange
 from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
-__all__ = ["ACCOUNT_DATA_UPSERT", "add", "changes_after", "find", "of_rooms", "of_user", "usage_beside"]
+__all__ = ["ACCOUNT_DATA_UPSERT", "add", "changes_after", "find", "of_rooms", "of_types", "usage_beside"]
 
 ACCOUNT_DATA_UPSERT = Statement(
     name="account_data",
@@ -45,13 +45,6 @@ async def find(queries: Queries, user_id: str, room_id: str | None, type_: str) 
     return None if row is None else row[0]
 
 
-async def of_user(queries: Queries, user_id: str) -> list[AccountDataChange]:
-    """All account data of a user that is not deleted, by position."""
-    return _changes(
-        await queries.fetch(f"{_SELECT} AND content IS NOT NULL ORDER BY position", user_id)
-    )
-
-
 async def changes_after(queries: Queries, user_id: str, after: int) -> list[AccountDataChange]:
     """All of a user's account data that was set or deleted above a position, by position."""
     return _changes(
@@ -64,6 +57,15 @@ async def of_rooms(queries: Queries, user_id: str, room_ids: Collection[str]) ->
     return _changes(
         await queries.fetch(
             f"{_SELECT} AND room_id = ANY(%b::text[]) ORDER BY position", user_id, list(room_ids)
+        )
+    )
+
+
+async def of_types(queries: Queries, user_id: str, types: Collection[str]) -> list[AccountDataChange]:
+    """A user's global account data of some types, also what is deleted, by position."""
+    return _changes(
+        await queries.fetch(
+            f"{_SELECT} AND room_id = '' AND type = ANY(%b::text[]) ORDER BY position", user_id, list(types)
         )
     )
 

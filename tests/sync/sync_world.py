@@ -4,7 +4,6 @@ import orjson
 
 from homeserver.cluster.bus import LocalBus
 from homeserver.core.changes import AccountDataChange, EventChange
-from homeserver.core.content.ignored_users import ignored_users_in
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SnowflakeClock, SyncToken
 from homeserver.core.requester import Requester
@@ -264,9 +263,9 @@ class World:
         self.reads += 1
         return self._kept_by(user_id, lambda change: change.room_id in room_ids)
 
-    async def ignored_users_of(self, user_id):
+    async def account_data_of_types(self, user_id, types):
         self.reads += 1
-        return ignored_users_in(self.kept(user_id).get("m.ignored_user_list"), user_id)
+        return self._kept_by(user_id, lambda change: change.room_id is None and change.type in types)
 
     def _kept_by(self, user_id, is_asked_for):
         found = [each for each in self.account_data.values() if each.user_id == user_id]

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import orjson
+
+from homeserver.core.changes import AccountDataChange
 from tests.sync.sync_asking import ALICE, BOB, CAROL, ROOM, ids, sync
 
 
@@ -119,16 +122,32 @@ async def test_a_list_that_changes_while_the_user_is_read_counts(world):
         await go_on.wait()
         return rows
 
+    async def before(*_):
+        content = orjson.dumps({"ignored_users": {CAROL: {}}})
+        return [AccountDataChange(0, ALICE, None, "m.ignored_user_list", content)]
+
+    world.account_data_of_types = before
     world.memberships_of = slowly
-    world.ignored_users_of = lambda _: slowly_nobody()
-
-    async def slowly_nobody():
-        await go_on.wait()
-        return frozenset()
-
     found = asyncio.create_task(world.notifier.users.find(ALICE))
     await asyncio.sleep(0)
     world.ignore(ALICE, BOB)
     go_on.set()
 
     assert (await found).ignored == {BOB}
+
+
+async def test_who_wants_no_invites_is_told_of_none(world):
+    world.create(ROOM, BOB)
+    since = (await sync(world, ALICE))["next_batch"]
+    world.keep(ALICE, "m.invite_permission_config", {"default_action": "block"})
+    world.member(ROOM, ALICE, "invite", BOB)
+    world.create("!knocked:example.org", BOB)
+    world.member("!knocked:example.org", ALICE, "knock")
+
+    for _ in range(2):
+        for answer in (await sync(world, ALICE, since), await sync(world, ALICE)):
+            assert answer["rooms"].keys() == {"knock"}
+        await world.start()
+    world.keep(ALICE, "m.invite_permission_config", {"default_action": "something else"})
+
+    assert ROOM in (await sync(world, ALICE))["rooms"]["invite"]

@@ -11,7 +11,7 @@ from tests.sync.sync_world import World
 READS = [
     "memberships_of", "last_positions", "members_of", "events_until", "state_at", "state_changes",
     "membership_history", "visibility_history", "events", "account_data_after", "account_data_of_rooms",
-    "ignored_users_of",
+    "account_data_of_types",
 ]  # fmt: skip
 
 

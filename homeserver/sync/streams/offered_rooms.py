@@ -32,7 +32,7 @@ class OfferedRooms:
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Every room with an invite or a knock that stands."""
         for span in spans:
-            if span.section is Section.INVITE:
+            if span.section is Section.INVITE and not window.user.blocks_invites:
                 part = await self._offered(window, span, b"invite_state")
                 if part is not None:
                     body.invited[span.room_id] = part
