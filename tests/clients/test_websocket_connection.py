@@ -171,6 +171,23 @@ async def test_deltas_are_pushed_as_they_are_committed(house):
     assert event["event_id"] == sent
 
 
+async def test_account_data_is_pushed_to_its_user_and_to_nobody_else(house):
+    house.world.create(ROOM, ALICE)
+    connection, wire = house.connect()
+    say(connection, sync={})
+    await settle()
+    wire.take()
+
+    house.world.keep("@bob:example.org", "m.direct", {"n": 1})
+    house.world.keep(ALICE, "m.tag", {"tags": {}}, ROOM)
+    await settle()
+
+    (delta,) = wire.take()
+    tag = {"type": "m.tag", "content": {"tags": {}}}
+    assert delta["sync"].keys() == {"next_batch", "rooms"}
+    assert delta["sync"]["rooms"] == {"join": {ROOM: {"account_data": {"events": [tag]}}}}
+
+
 async def test_the_first_delta_comes_even_if_empty_so_that_there_is_a_token(house):
     connection, wire = house.connect()
     say(connection, sync={})
