@@ -11,15 +11,16 @@ from clients.websocket.protocol import WebSockets
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.account_data import AccountData
 from homeserver.accounts.devices import Devices
-from homeserver.accounts.ignored_users import IgnoredUsers
-from homeserver.accounts.invite_permissions import InvitePermissions
+from homeserver.accounts.heeded_account_data import HeededAccountData
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.registration import Registration
+from homeserver.accounts.room_settings import RoomSettings
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.app.account_ports import AccountPorts
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -48,7 +49,6 @@ class Services:
     devices: Devices
     event_stream: EventStream
     filters: Filters
-    ignored_users: IgnoredUsers
     interactive: InteractiveAuthentication
     logins: Logins
     profile_changes: ProfileChanges
@@ -81,26 +81,24 @@ async def build_services(
         with suppress(InvalidParam):  # it is there since an earlier start
             await registration.create_token(token)
     profiles = Profiles(database=database, server_name=server_name)
-    ignored_users = IgnoredUsers(database)
-    stack.callback(storage.bus.subscribe(ignored_users.take_in))
-    invite_permissions = InvitePermissions(database)
-    stack.callback(storage.bus.subscribe(invite_permissions.take_in))
+    heeded = HeededAccountData(database)
+    stack.callback(storage.bus.subscribe(heeded.take_in))
+    account_data = AccountData(queries=database, journal=storage.journal)
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     rooms = build_rooms(
-        configuration, runtime, storage, data_directory=data_directory, profiles=profiles,
-        ignored_users=ignored_users, invite_permissions=invite_permissions,
+        configuration, runtime, storage, data_directory=data_directory,
+        accounts=AccountPorts(profiles, heeded, heeded, RoomSettings(account_data)),
     )  # fmt: skip
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
     tasks.start(rooms.retention.run(), "retention")
     return Services(
         access_tokens=access_tokens,
-        account_data=AccountData(queries=database, journal=storage.journal),
+        account_data=account_data,
         devices=Devices(database=database, access_tokens=access_tokens),
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
-        ignored_users=ignored_users,
         interactive=InteractiveAuthentication(database=database, clock=clock, randomness=randomness),
         logins=Logins(
             database=database, passwords=passwords, access_tokens=access_tokens, clock=clock,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from homeserver.accounts.profile import Profiles
+from homeserver.app.account_ports import AccountPorts
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.aliases import Directory
@@ -11,7 +11,6 @@ from homeserver.rooms.invitees import Invitees
 from homeserver.rooms.joining import Joining
 from homeserver.rooms.knock import Knocking
 from homeserver.rooms.membership import Membership
-from homeserver.rooms.ports import InvitePermissionReader
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.spam_limits import SpamLimits
@@ -41,10 +40,10 @@ class EntryServices:
 
 def build_entry(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
-    directory: Directory, profiles: Profiles, invite_permissions: InvitePermissionReader,
+    directory: Directory, accounts: AccountPorts,
 ) -> EntryServices:  # fmt: skip
     """Make the services that change who is in a room, and those that make rooms."""
-    interning, server_name = storage.interning, configuration.server_name
+    interning, server_name, profiles = storage.interning, configuration.server_name, accounts.profiles
     database = storage.database
     memberships, state = Memberships(database), State(database, Events(database))
     rates = configuration.spam_limits
@@ -56,16 +55,20 @@ def build_entry(
     third_party_invites = ThirdPartyInvites(
         registry=registry, state=state, profiles=profiles, server_name=server_name
     )
+    succession = Succession(
+        registry=registry, aliases=Aliases(database), memberships=memberships, interning=interning,
+        personal_settings=accounts.personal_settings,
+    )  # fmt: skip
     joining = Joining(
         registry=registry, directory=directory, profiles=profiles,
         restricted_joins=RestrictedJoins(
             registry=registry, rooms=registry.rooms, memberships=memberships, interning=interning,
             server_name=server_name,
         ),
-        third_party_invites=third_party_invites, spam_limits=spam_limits,
+        third_party_invites=third_party_invites, spam_limits=spam_limits, succession=succession,
     )  # fmt: skip
     knocking = Knocking(registry=registry, directory=directory, profiles=profiles, spam_limits=spam_limits)
-    invitees = Invitees(invite_permissions=invite_permissions, server_name=server_name)
+    invitees = Invitees(invite_permissions=accounts.invite_permissions, server_name=server_name)
     membership = Membership(
         registry=registry, joining=joining, knocking=knocking, profiles=profiles, memberships=memberships,
         interning=interning, spam_limits=spam_limits, invitees=invitees,
@@ -77,9 +80,6 @@ def build_entry(
     )  # fmt: skip
     upgrades = RoomUpgrades(
         registry=registry, creation=creation, memberships=memberships,
-        succession=Succession(
-            registry=registry, aliases=Aliases(database), memberships=memberships, interning=interning
-        ),
-        state=state,
+        succession=succession, state=state,
     )  # fmt: skip
     return EntryServices(creation, joining, knocking, membership, spam_limits, third_party_invites, upgrades)

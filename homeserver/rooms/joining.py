@@ -19,6 +19,7 @@ from homeserver.rooms.ports import ProfileReader
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.restricted_joins import Admission, RestrictedJoins, needs_admission
 from homeserver.rooms.spam_limits import SpamLimits
+from homeserver.rooms.succession import Succession
 from homeserver.rooms.third_party_invites import ThirdPartyInvites
 
 __all__ = ["Joining", "room_id_of"]
@@ -57,6 +58,7 @@ class Joining:
         restricted_joins: says who vouches.
         third_party_invites: redeems those.
         spam_limits: counts joins.
+        succession: what users take along to a room that replaces another.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Joining:
         restricted_joins: RestrictedJoins,
         third_party_invites: ThirdPartyInvites,
         spam_limits: SpamLimits,
+        succession: Succession,
     ) -> None:
         self._registry = registry
         self._directory = directory
@@ -75,6 +78,7 @@ class Joining:
         self._restricted_joins = restricted_joins
         self._third_party_invites = third_party_invites
         self._spam_limits = spam_limits
+        self._succession = succession
 
     async def join(
         self,
@@ -121,7 +125,7 @@ class Joining:
         user_id = requester.user_id
         for attempt in range(_ATTEMPTS_MAX):
             room = await self._registry.actor(room_id, (_MEMBER, user_id))
-            lets_in = _lets_in(room, user_id)
+            lets_in, was_in = _lets_in(room, user_id), room.membership(user_id) == JOIN
             admission = None
             if needs_admission(room, user_id):
                 admission = await self._restricted_joins.admit(room_id, user_id)
@@ -129,9 +133,12 @@ class Joining:
                 # Those whom the room keeps out must not use up what it may take in.
                 self._spam_limits.count_join(requester, room_id)
             try:
-                return await self._send(room_id, user_id, content, admission=admission, renew=renew)
+                event_id = await self._send(room_id, user_id, content, admission=admission, renew=renew)
             except _Changed:
                 continue
+            if not was_in:
+                await self._succession.take_along(user_id, room_id)
+            return event_id
         raise Unavailable("The room changes while you join it; try again.")
 
     async def _send(

@@ -7,8 +7,8 @@ from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
 
 __all__ = [
-    "IgnoredUsersReader", "InvitePermissionReader", "PolicyServers", "ProfileReader", "RemoteServers",
-    "Signatures",
+    "IgnoredUsersReader", "InvitePermissionReader", "PersonalSettings", "PolicyServers", "ProfileReader",
+    "RemoteServers", "Signatures",
 ]  # fmt: skip
 
 
@@ -24,6 +24,13 @@ class InvitePermissionReader(Protocol):
 
     def blocks_invites(self, user_id: str) -> Coroutine[Any, Any, bool]:
         """Whether nobody may invite this user; False for users that are not ours."""
+
+
+class PersonalSettings(Protocol):
+    """Keeps what users set for rooms."""
+
+    def carry_over(self, user_id: str, from_room_id: str, to_room_id: str) -> Coroutine[Any, Any, None]:
+        """Give a room what the user set for another, so far as it has nothing of its own."""
 
 
 class PolicyServers(Protocol):

@@ -8,11 +8,13 @@ Every step looks at what is there, so that to do all of it twice does no more th
 from contextlib import suppress
 from typing import Any
 
+from homeserver.core.content.create import predecessor_of
 from homeserver.core.content.power_levels import DEFAULTS, read_level
 from homeserver.core.content.space import CHILD, is_child
-from homeserver.core.errors import Forbidden
+from homeserver.core.errors import Forbidden, MatrixError
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
+from homeserver.rooms.ports import PersonalSettings
 from homeserver.rooms.registry import RoomRegistry
 from storage.interning import Interning
 from storage.tables.aliases import Aliases
@@ -34,15 +36,18 @@ class Succession:
         aliases: their names.
         memberships: the spaces that a user is in.
         interning: numbers of users.
+        personal_settings: what users set for rooms.
     """
 
     def __init__(
-        self, *, registry: RoomRegistry, aliases: Aliases, memberships: Memberships, interning: Interning
-    ) -> None:
+        self, *, registry: RoomRegistry, aliases: Aliases, memberships: Memberships, interning: Interning,
+        personal_settings: PersonalSettings,
+    ) -> None:  # fmt: skip
         self._registry = registry
         self._aliases = aliases
         self._memberships = memberships
         self._interning = interning
+        self._personal_settings = personal_settings
 
     async def move(self, user_id: str, old_room_id: str, new_room_id: str) -> None:
         """Move all that can be moved on this user's authority; what they may not do is left as it is.
@@ -56,6 +61,23 @@ class Succession:
         await self._move_listing(old_room_id, new_room_id)
         await self._move_links(user_id, old_room_id, new_room_id)
         await self._quieten(user_id, old_room_id)
+        await self.take_along(user_id, new_room_id)
+
+    async def take_along(self, user_id: str, room_id: str) -> None:
+        """Give a user who has come into a room what they had set for the room that it replaces, if any.
+
+        Only where that room says so too: anybody can claim to replace a room.
+        """
+        create = (await self._registry.actor(room_id)).create
+        old_room_id = None if create is None else predecessor_of(create)
+        if old_room_id is None:
+            return
+        # The user is in the room, whatever comes of this: it is a convenience.
+        with suppress(MatrixError):
+            old = await self._registry.actor(old_room_id)
+            tombstone = old.state.get(("m.room.tombstone", ""))
+            if tombstone is not None and tombstone.content.get("replacement_room") == room_id:
+                await self._personal_settings.carry_over(user_id, old_room_id, room_id)
 
     async def _move_aliases(self, user_id: str, old_room_id: str, new_room_id: str) -> None:
         new_room_nid = (await self._registry.actor(new_room_id)).room_nid

@@ -307,3 +307,36 @@ async def test_an_upgrade_that_fails_early_leaves_the_old_room_as_it_was(rooms_s
 
     assert await state_of(alice, room) == before
     assert await alice.state(await upgrade(alice, room), "m.room.create")
+
+
+def account_data_path(user, event_type, room=None):
+    place = "" if room is None else f"/rooms/{quote(room)}"
+    return f"/user/{quote(user.user_id)}{place}/account_data/{event_type}"
+
+
+async def test_users_take_along_what_they_set_for_the_room(alice, bob):
+    room = await alice.create(preset="public_chat", room_version="11")
+    await bob.act(room, "join")
+    tags, direct = {"tags": {"m.favourite": {"order": 0.5}}}, {"@x:localhost": [room, "!other:localhost"]}
+    for user in (alice, bob):
+        await user.ask("PUT", account_data_path(user, "m.tag", room), tags)
+        await user.ask("PUT", account_data_path(user, "m.direct"), direct)
+    successor = await upgrade(alice, room)
+    assert await bob.try_("GET", account_data_path(bob, "m.tag", successor)) == (404, "M_NOT_FOUND")
+    await bob.act(successor, "join")
+
+    for user in (alice, bob):
+        assert await user.get(account_data_path(user, "m.tag", successor)) == tags
+        told = await user.get(account_data_path(user, "m.direct"))
+        assert told == {"@x:localhost": [room, "!other:localhost", successor]}
+
+
+async def test_a_room_that_only_claims_to_replace_another_gets_nothing_of_it(alice, bob):
+    room = await alice.create(preset="public_chat")
+    await bob.act(room, "join")
+    await bob.ask("PUT", account_data_path(bob, "m.tag", room), {"tags": {"m.favourite": {}}})
+    claims = {"predecessor": {"room_id": room}}
+    other = await alice.create(preset="public_chat", creation_content=claims)
+    await bob.act(other, "join")
+
+    assert await bob.try_("GET", account_data_path(bob, "m.tag", other)) == (404, "M_NOT_FOUND")
