@@ -16,6 +16,8 @@ _UNSTABLE_FEATURES = {
     "uk.tcpip.msc4133.stable": True,
     # Likewise: mutual rooms (v1.19).
     "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
+    # Moderators read redacted content.
+    "fi.mau.msc2815": True,
 }
 _HEADERS = {
     "Cache-Control": "public, max-age=600, s-maxage=3600, stale-while-revalidate=600",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from homeserver.accounts.profile import Profiles
+from homeserver.app.account_ports import AccountPorts
 from homeserver.app.build_entry import EntryServices, build_entry
 from homeserver.app.build_finding import FindingServices, build_finding
 from homeserver.app.build_history import HistoryServices, build_history
@@ -16,7 +16,7 @@ from homeserver.rooms.initial_sync import InitialSync
 from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
-from homeserver.rooms.ports import IgnoredUsersReader, InvitePermissionReader
+from homeserver.rooms.redacted_reads import RedactedReads
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.relation_rules import RelationRules
 from homeserver.rooms.retention import RoomRetention
@@ -28,6 +28,7 @@ from homeserver.rooms.state_reads import StateReads
 from storage.tables.aliases import Aliases
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
+from storage.tables.retention import Retention
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
 from storage.tables.state_groups import StateGroups
@@ -62,14 +63,17 @@ class RoomServices:
     members: Members
     initial_sync: InitialSync
     membership: Membership
+    redacted_reads: RedactedReads
+    registry: RoomRegistry
     retention: RoomRetention
     sending: Sending
+    state_at: StateAt
     state_reads: StateReads
 
 
 def build_rooms(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, data_directory: DataDirectory,
-    profiles: Profiles, ignored_users: IgnoredUsersReader, invite_permissions: InvitePermissionReader,
+    accounts: AccountPorts,
 ) -> RoomServices:  # fmt: skip
     """Make the services of rooms."""
     tables, interning, server_name = _Tables(storage), storage.interning, configuration.server_name
@@ -83,21 +87,21 @@ def build_rooms(
         ),
         sent_before=SentBefore(tables.transactions),
     )  # fmt: skip
+    state_at = StateAt(groups=tables.groups, events=tables.events, interning=interning)
     sight = Sight(
         rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning,
-        state_at=StateAt(groups=tables.groups, events=tables.events, interning=interning),
+        state_at=state_at,
     )
     history = build_history(
-        storage.database, interning, sight=sight, ignored_users=ignored_users, clock=runtime.clock
+        storage.database, interning, sight=sight, ignored_users=accounts.ignored_users, clock=runtime.clock
     )
     directory = Directory(
         aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
         server_name=server_name, everyone_publishes=configuration.rooms.publication == "everyone",
     )  # fmt: skip
     entry = build_entry(
-        configuration, runtime, storage, registry=registry, directory=directory, profiles=profiles,
-        invite_permissions=invite_permissions,
-    )  # fmt: skip
+        configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts
+    )
     state_reads = StateReads(sight=sight, state=tables.state, client_events=history.client_events)
     return RoomServices(
         creation=entry.creation,
@@ -117,11 +121,9 @@ def build_rooms(
             client_events=history.client_events,
         ),
         membership=entry.membership,
-        retention=RoomRetention(
-            section=configuration.retention, database=storage.database, registry=registry,
-            redacted_content_kept_ms=configuration.rooms.redacted_content_kept_ms, clock=runtime.clock,
-            observer=runtime.observer,
-        ),
+        registry=registry,
+        redacted_reads=_build_redacted_reads(configuration, storage, history, registry),
+        retention=_build_retention(configuration, runtime, storage, registry),
         sending=Sending(
             registry=registry, events=tables.events, directory=directory, membership=entry.membership,
             relation_rules=RelationRules(
@@ -129,5 +131,31 @@ def build_rooms(
                 transactions=tables.transactions,
             ),
         ),
+        state_at=state_at,
         state_reads=state_reads,
     )  # fmt: skip
+
+
+def _build_redacted_reads(
+    configuration: Configuration, storage: Storage, history: HistoryServices, registry: RoomRegistry
+) -> RedactedReads:
+    return RedactedReads(
+        timeline=history.timeline,
+        client_events=history.client_events,
+        registry=registry,
+        retention=Retention(storage.database),
+        kept_ms=configuration.rooms.redacted_content_kept_ms,
+    )
+
+
+def _build_retention(
+    configuration: Configuration, runtime: Runtime, storage: Storage, registry: RoomRegistry
+) -> RoomRetention:
+    return RoomRetention(
+        section=configuration.retention,
+        redacted_content_kept_ms=configuration.rooms.redacted_content_kept_ms,
+        database=storage.database,
+        registry=registry,
+        clock=runtime.clock,
+        observer=runtime.observer,
+    )

@@ -45,6 +45,7 @@ from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.rooms.redacted_reads import RedactedReads
 
 __all__ = ["build_edges"]
 
@@ -104,7 +105,7 @@ def _accounts(
 
 def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object]:
     yield AliasesEndpoints(directory=rooms.directory, server_name=configuration.server_name)
-    yield from _history(rooms.history)
+    yield from _history(rooms.history, rooms.redacted_reads)
     yield MembersEndpoints(members=rooms.members)
     yield CreateRoomEndpoints(creation=rooms.creation)
     entry = rooms.entry
@@ -130,8 +131,8 @@ def _finding(configuration: Configuration, finding: FindingServices) -> Iterator
     yield SpaceHierarchyEndpoints(hierarchy=finding.hierarchy)
 
 
-def _history(history: HistoryServices) -> Iterator[object]:
+def _history(history: HistoryServices, redacted_reads: RedactedReads) -> Iterator[object]:
     yield ContextEndpoints(contexts=history.contexts, event_times=history.event_times)
-    yield HistoryEndpoints(history=history.history)
+    yield HistoryEndpoints(history=history.history, redacted_reads=redacted_reads)
     yield RelationsEndpoints(relation_reads=history.relation_reads)
     yield ThreadsEndpoints(thread_reads=history.thread_reads)

@@ -28,12 +28,26 @@ _BEFORE = (
 )
 _FORWARDS = " ORDER BY room_counts.joined DESC, rooms.room_nid LIMIT %b::integer"
 _BACKWARDS = " ORDER BY room_counts.joined, rooms.room_nid DESC LIMIT %b::integer"
-_STATE = (
-    f"SELECT {EVENT_COLUMNS} FROM current_state AS found"
-    " LEFT JOIN moved_events AS moved ON moved.room_nid = found.room_nid AND moved.nid = found.position"
-    " JOIN events ON events.room_nid = found.room_nid"
-    " AND events.position = coalesce(moved.position, found.position) AND events.retention_class = 0"
+# OFFSET 0 lets the places be known before events are looked for, which may be very many in a room; without
+# it the planner may read all of them. An event that was an outlier and found its place later has moved there.
+_PLACES = (
+    "SELECT state.room_nid, coalesce(moved.position, state.position) AS position FROM current_state AS state"
+    " LEFT JOIN moved_events AS moved ON moved.room_nid = state.room_nid AND moved.nid = state.position"
+)
+_EVENTS = (
+    " OFFSET 0) AS found JOIN events ON events.room_nid = found.room_nid"
+    " AND events.position = found.position AND events.retention_class = 0"
     " JOIN rooms ON rooms.room_nid = found.room_nid"
+)
+_STATE = (
+    f"SELECT {EVENT_COLUMNS} FROM ({_PLACES} WHERE state.room_nid = ANY(%b::bigint[])"
+    " AND state.type_nid IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
+    f" AND state.state_key_nid = (SELECT nid FROM interned_state_keys WHERE text = ''){_EVENTS}"
+)
+_OF_TYPE = (
+    f"SELECT {EVENT_COLUMNS} FROM ({_PLACES} WHERE state.room_nid = %b::bigint"
+    " AND state.type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
+    f" ORDER BY state.position LIMIT %b::integer{_EVENTS} WHERE octet_length(events.json) <= %b::integer"
 )
 
 
@@ -101,20 +115,10 @@ class RoomCards:
 
     async def state(self, room_nids: Sequence[int], types: Sequence[str]) -> list[StoredEvent]:
         """Read the current state of these rooms that has one of these types and an empty state key."""
-        rows = await self._database.fetch(
-            f"{_STATE} WHERE found.room_nid = ANY(%b::bigint[])"
-            " AND found.type_nid IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
-            " AND found.state_key_nid = (SELECT nid FROM interned_state_keys WHERE text = '')",
-            list(room_nids), list(types),
-        )  # fmt: skip
+        rows = await self._database.fetch(_STATE, list(room_nids), list(types))
         return await self._events.assemble(rows)
 
     async def of_type(self, room_nid: int, type_: str, *, limit: int, bytes_max: int) -> list[StoredEvent]:
-        """Read current state of one type, the oldest first; none of the events larger than `bytes_max`."""
-        rows = await self._database.fetch(
-            f"{_STATE} WHERE found.room_nid = %b::bigint"
-            " AND found.type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
-            " AND octet_length(events.json) <= %b::integer ORDER BY events.position LIMIT %b::integer",
-            room_nid, type_, bytes_max, limit,
-        )  # fmt: skip
+        """Read current state of one type, the oldest `limit`; none of the events larger than `bytes_max`."""
+        rows = await self._database.fetch(_OF_TYPE, room_nid, type_, limit, bytes_max)
         return await self._events.assemble(rows)

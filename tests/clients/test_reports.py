@@ -1,8 +1,12 @@
 """Reporting events, rooms and users, and what admins see of it."""
 
+import dataclasses
 from urllib.parse import quote
 
 import pytest
+
+from homeserver.config.model import RateLimit, RateLimitsSection
+from tests.doubles.rooms import RoomsServer
 
 V3 = "/_matrix/client/v3"
 ADMIN = "/_synapse/admin/v1"
@@ -231,3 +235,19 @@ async def test_only_admins_read_reports(alice, kind):
 @pytest.mark.parametrize("path", ["?dir=x", "?from=-1", "?limit=-1", "?limit=x", "/x", "/-1", f"/{'9' * 30}"])
 async def test_odd_questions_of_admins_are_refused(admin, path):
     assert await ask(admin, f"/event_reports{path}") == INVALID
+
+
+async def test_reports_have_a_rate_limit_of_their_own(database, tmp_path):
+    server = RoomsServer(database, tmp_path)
+    limits = RateLimitsSection(report=RateLimit(0.001, 2))
+    server.configuration = dataclasses.replace(server.configuration, rate_limits=limits)
+    await server.start()
+    try:
+        alice, bob = await server.user("alice"), await server.user("bob")
+        room = await alice.create()
+        for path in (of_room(room), of_user(bob.user_id)):
+            assert await report(alice, path) == (200, {})
+        assert await report(alice, of_room(room)) == (429, "M_LIMIT_EXCEEDED")
+        assert await report(bob, of_room(room)) == (200, {})
+    finally:
+        await server.close()
