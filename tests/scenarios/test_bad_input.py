@@ -133,6 +133,13 @@ known_keys = st.sampled_from(
         "history_visibility",
         "alias",
         "visibility",
+        "since",
+        "filter",
+        "generic_search_term",
+        "room_types",
+        "include_all_networks",
+        "third_party_instance_id",
+        "score",
     ]
 )
 objects = st.dictionaries(known_keys | st.text(max_size=8), json_values, max_size=6)
@@ -195,6 +202,10 @@ queries = st.dictionaries(
             "via",
             "server_name",
             "user_id",
+            "suggested_only",
+            "max_depth",
+            "server",
+            "batch_token",
             "username",
             "not_membership",
         ]
