@@ -70,31 +70,51 @@ def _power_key(world: World, nid: int) -> tuple[float, int, str]:
 
 def mainline_order(world: World, nids: Collection[int], power_levels: int | None) -> Asking[list[int]]:
     """Sort events into the mainline ordering, based on an `m.room.power_levels` event if there is one."""
-    positions: dict[int, float] = {}
-    here = power_levels
-    while here is not None:
-        positions[here] = len(positions)
-        here = yield from _power_levels_before(world, here)
+    mainline = _Mainline(world, power_levels)
     yield from world.have_events(nids)
     yield from world.have_events([one for nid in nids for one in world.auth_events[nid]])
     keyed = []
     for nid in nids:
-        position = yield from _mainline_position(world, nid, positions)
+        position = yield from mainline.position_of(nid)
         event = world.events[nid]
         keyed.append((-position, event.origin_server_ts, event.event_id, nid))
     return [key[-1] for key in sorted(keyed)]
 
 
-def _mainline_position(world: World, nid: int, positions: dict[int, float]) -> Asking[float]:
-    """Find where an event's power levels meet the mainline; takes note of it for all that were passed."""
-    passed = []
-    here = yield from _power_levels_before(world, nid)
-    while here is not None and here not in positions:
-        passed.append(here)
-        here = yield from _power_levels_before(world, here)
-    position = math.inf if here is None else positions[here]
-    positions.update(dict.fromkeys(passed, position))
-    return position
+class _Mainline:
+    """The power levels that led to the present ones.
+
+    A room may have had thousands, so only those are read that are as new as the ones that are asked about.
+    """
+
+    def __init__(self, world: World, power_levels: int | None) -> None:
+        self._world = world
+        self._next = power_levels
+        self._length = 0
+        self._oldest: float = math.inf
+        self._positions: dict[int, float] = {}  # also of power levels off the mainline: where they left it
+
+    def position_of(self, nid: int) -> Asking[float]:
+        """Find where the power levels of an event meet the mainline."""
+        passed = []
+        here = yield from _power_levels_before(self._world, nid)
+        while here is not None and here not in self._positions:
+            yield from self._read_down_to(here)
+            if here in self._positions:
+                break
+            passed.append(here)
+            is_past_its_end = self._next is None and here < self._oldest
+            here = None if is_past_its_end else (yield from _power_levels_before(self._world, here))
+        position = math.inf if here is None else self._positions[here]
+        self._positions.update(dict.fromkeys(passed, position))
+        return position
+
+    def _read_down_to(self, nid: int) -> Asking[None]:
+        while self._next is not None and self._next >= nid:
+            self._positions[self._next] = self._length
+            self._oldest = self._next
+            self._length += 1
+            self._next = yield from _power_levels_before(self._world, self._next)
 
 
 def _power_levels_before(world: World, nid: int) -> Asking[int | None]:

@@ -50,6 +50,11 @@ def resolve_whole(room, states, order=None):
 
 def resolve_lazily(room, states, order=None):
     """Resolve with nothing at hand but what is asked for, and check that nothing is asked for twice."""
+    return ask_for_all(room, states, order)[0]
+
+
+def ask_for_all(room, states, order=None):
+    """Resolve lazily; returns the world as well, which holds what was asked for."""
     numbered = Numbered(room, order, step=7)
     numbers = [numbered.state(state) for state in states]
     conflicts, unconflicted = conflicts_of(numbers), unconflicted_of(numbers)
@@ -62,7 +67,7 @@ def resolve_lazily(room, states, order=None):
         except StopIteration as done:
             resolved = done.value
     assert not resolved.keys() & unconflicted.keys()
-    return numbered.named(unconflicted | resolved)
+    return numbered.named(unconflicted | resolved), world
 
 
 def answer(need, world, numbered, unconflicted):
