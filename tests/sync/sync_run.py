@@ -28,6 +28,9 @@ class Run:
             self.keep, self.keep,
         ]  # fmt: skip
         self.actions = [action for action in actions if self.random.random() < 0.7]
+        if self.random.random() < 0.3:
+            for user_id in USERS[:2]:
+                self.world.ignore(user_id, self.random.choice(USERS))
         self.actions += [self.message, self.membership, self.membership, self.catch_up, self.catch_up]
 
     def some_member(self):
@@ -117,7 +120,7 @@ def check_against_the_truth(run, user_id):
         assert room.account_data == world.kept(user_id, room_id)
         assert room.state == world.state(room_id)
         assert not room.timeline or room.timeline == [
-            each for each in world.event_ids(room_id)[-len(room.timeline) :] if each in room.timeline
+            each for each in world.told_ids(room_id, user_id)[-len(room.timeline) :] if each in room.timeline
         ], "nothing between what was told is missing"
     assert client.invited == {
         room_id for room_id in ROOMS if world.membership(room_id, user_id) == "invite"

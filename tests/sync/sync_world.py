@@ -165,6 +165,17 @@ class World:
         """The whole timeline."""
         return [change.event.event_id for change in self.committed[room_id]]
 
+    def told_ids(self, room_id, user_id):
+        """The timeline without what users said whom this one ignores."""
+        ignored = self.kept(user_id).get("m.ignored_user_list", {"ignored_users": {}})["ignored_users"]
+        return [
+            change.event.event_id
+            for change in self.committed[room_id]
+            if change.event.state_key is not None
+            or change.event.sender == user_id
+            or change.event.sender not in ignored
+        ]
+
     # The reads of sync.
 
     async def heads(self):
