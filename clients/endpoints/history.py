@@ -9,8 +9,11 @@ from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response
 from homeserver.rooms.history import PAGE_EVENTS_MAX, History, PageRequest, position_of
+from homeserver.rooms.redacted_reads import RedactedReads
 
 __all__ = ["HistoryEndpoints"]
+
+_UNREDACTED = "fi.mau.msc2815.include_unredacted_content"
 
 _LIMIT_DEFAULT = 10
 
@@ -18,8 +21,9 @@ _LIMIT_DEFAULT = 10
 class HistoryEndpoints:
     """`…/rooms/{roomId}/messages` and `…/event/{eventId}`."""
 
-    def __init__(self, *, history: History) -> None:
+    def __init__(self, *, history: History, redacted_reads: RedactedReads) -> None:
         self._history = history
+        self._redacted_reads = redacted_reads
 
     @endpoint(
         "GET",
@@ -44,10 +48,11 @@ class HistoryEndpoints:
         spec="https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomideventeventid",
     )
     async def get_event(self, request: Request) -> Response:
-        """Read one event."""
+        """Read one event; with MSC2815, as it was before it was redacted."""
+        reads = self._redacted_reads if request.query_boolean(_UNREDACTED, default=False) else self._history
         parameters = request.parameters
         return Response(
-            body=await self._history.event(request.requester, parameters["roomId"], parameters["eventId"])
+            body=await reads.event(request.requester, parameters["roomId"], parameters["eventId"])
         )
 
 

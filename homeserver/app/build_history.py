@@ -33,6 +33,7 @@ class HistoryServices:
     history: History
     relation_reads: RelationReads
     relations: Relations
+    timeline: Timeline
     thread_reads: ThreadReads
 
 
@@ -55,5 +56,6 @@ def build_history(
         history=History(timeline=timeline, client_events=client_events),
         relation_reads=RelationReads(timeline=timeline, relations=relations, client_events=client_events),
         relations=relations,
+        timeline=timeline,
         thread_reads=ThreadReads(timeline=timeline, relations=relations, client_events=client_events),
     )

@@ -10,8 +10,8 @@ from storage.tables.queries import Queries
 from storage.write import Statement
 
 __all__ = [
-    "IS_OVER_LIFETIME", "KEEP_REDACTED", "POSITIONS_PER_MS", "RedactedEvent", "RetainedRoom", "Retention",
-    "class_of", "plan_move",
+    "IS_OVER_LIFETIME", "KEEP_REDACTED", "POSITIONS_PER_MS", "RetainedRoom", "Retention", "class_of",
+    "plan_move",
 ]  # fmt: skip
 
 POSITIONS_PER_MS = make(EPOCH_MS + 1, 0, 0)
@@ -75,15 +75,6 @@ class RetainedRoom:
     room_id: str
     keeping: Keeping
     json: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class RedactedEvent:
-    """An event as it was before it was redacted."""
-
-    room_id: str
-    version: str
-    json: bytes
 
 
 class Retention:
@@ -151,14 +142,13 @@ class Retention:
         )
         return [(room_nid, room_id) for room_nid, room_id in rows]
 
-    async def redacted(self, room_nid: int, event_id: str) -> RedactedEvent | None:
-        """Find an event as it was before its redaction, if that is not too long ago."""
+    async def redacted(self, room_nid: int, event_id: str) -> bytes | None:
+        """Find the JSON of an event as it was before its redaction, if that is not too long ago."""
         row = await self._database.fetch_one(
-            "SELECT room_id, version, json FROM redacted_events JOIN rooms USING (room_nid)"
-            " WHERE room_nid = %b::bigint AND event_id = %b",
+            "SELECT json FROM redacted_events WHERE room_nid = %b::bigint AND event_id = %b",
             room_nid, event_id,
         )  # fmt: skip
-        return None if row is None else RedactedEvent(*row)
+        return None if row is None else bytes(row[0])
 
     async def forget_redacted(self, before_position: int) -> int:
         """Delete what was redacted before a position, so many at a time; returns how many."""
