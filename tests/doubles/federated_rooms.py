@@ -2,6 +2,7 @@
 
 import contextlib
 
+from homeserver.app.build_receiving import RemotePorts, build_receiving
 from homeserver.core.auth.selection import auth_types_for
 from homeserver.core.errors import Forbidden, Unavailable
 from homeserver.core.event.builder import build_event
@@ -10,20 +11,12 @@ from homeserver.core.pdu_verdicts import Accepted
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.signing import event_id_of, verify_json
-from homeserver.rooms.adoption import RoomAdoption
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import Composer
 from homeserver.rooms.create_room import RoomCreation
-from homeserver.rooms.gaps import Gaps
-from homeserver.rooms.ingest import Ingest
 from homeserver.rooms.loading import RoomLoading
-from homeserver.rooms.merging import Merging
 from homeserver.rooms.new_room import RoomWishes
-from homeserver.rooms.outliers import Outliers
-from homeserver.rooms.placing import Placing
-from homeserver.rooms.received_redactions import ReceivedRedactions
 from homeserver.rooms.registry import RoomRegistry
-from homeserver.rooms.resolution import Resolution
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.rooms.state_at import StateAt
 from storage.interning import Interning
@@ -60,11 +53,13 @@ class Network:
 
     Attributes:
         servers: by name; those that are up.
+        keys: signing keys that are not those of the factory, by server name.
         cut: pairs of names, in both orders, that cannot reach each other.
     """
 
     def __init__(self):
         self.servers = {}
+        self.keys = {}
         self.cut = set()
 
     def reach(self, origin, name):
@@ -84,14 +79,17 @@ class AnyPolicy:
 class KnownKeys:
     """Verifies signatures by the keys of the servers of tests."""
 
+    def __init__(self, network):
+        self._network = network
+
     async def missing_on(self, pdu, rules, signers):
-        return {name for name in signers if not _is_signed(pdu, name, rules)}
-
-
-def _is_signed(pdu, server_name, rules):
-    key = signing_key_of(server_name)
-    redacted = redact(pdu, rules)
-    return verify_json(redacted, server_name, key.key_id, key.public_key)
+        keys = {name: self._network.keys.get(name) or signing_key_of(name) for name in signers}
+        redacted = redact(pdu, rules)
+        return {
+            name
+            for name, key in keys.items()
+            if not verify_json(redacted, name, key.key_id, key.public_key)
+        }
 
 
 class RemoteRooms:
@@ -142,7 +140,6 @@ class RoomsOfServer:
         self.state = State(self.database, self.events)
         self.graph = Graph(self.database)
         self.memberships = Memberships(self.database)
-        signatures, remote = KnownKeys(), RemoteRooms(self.network, self.name)
         self.registry = RoomRegistry(
             composer=Composer(server_name=self.name, signing_key=signing_key_of(self.name), clock=self.clock),
             journal=self.journal,
@@ -153,30 +150,14 @@ class RoomsOfServer:
             sent_before=SentBefore(Transactions(self.database)),
         )
         self.state_at = StateAt(groups=groups, events=self.events, interning=interning)
-        self.resolution = Resolution(
-            state_at=self.state_at, events=self.events, interning=interning, journal=self.journal
-        )
-        outliers = Outliers(
-            events=self.events, journal=self.journal, interning=interning, signatures=signatures
-        )
-        gaps = Gaps(
-            remote=remote, outliers=outliers, events=self.events, resolution=self.resolution,
-            state_at=self.state_at, interning=interning,
-        )  # fmt: skip
-        placing = Placing(
-            registry=self.registry, state_at=self.state_at, resolution=self.resolution, graph=self.graph,
-            redactions=ReceivedRedactions(events=self.events, graph=self.graph, state_at=self.state_at),
-        )  # fmt: skip
-        self.ingest = Ingest(
-            placing=placing, merging=Merging(registry=self.registry, memberships=self.memberships), gaps=gaps,
-            resolution=self.resolution, events=self.events, remote=remote, signatures=signatures,
-            policy=AnyPolicy(),
-        )  # fmt: skip
-        self.adoption = RoomAdoption(
-            registry=self.registry, outliers=outliers, gaps=gaps, placing=placing, events=self.events
-        )
+        self._build_receiving()
         self.network.servers[self.name] = self
         return self
+
+    def _build_receiving(self):
+        ports = RemotePorts(RemoteRooms(self.network, self.name), KnownKeys(self.network), AnyPolicy())
+        receiving = build_receiving(self.database, self.registry, self.state_at, ports)
+        self.ingest, self.adoption = receiving.ingest, receiving.adoption
 
     async def stop(self):
         self.network.servers.pop(self.name, None)
@@ -195,7 +176,7 @@ class RoomsOfServer:
     async def create(self, creator, version="12", **wishes):
         """Make a room; returns its ID."""
         creation = RoomCreation(
-            registry=self.registry, composer=self.registry.composer, directory=_NoAliases(), membership=None,
+            registry=self.registry, composer=self.registry.composer, directory=_NoAliases(), invitees=None,
             profiles=_NoProfiles(), randomness=_Letters(), spam_limits=_NoLimits(),
             default_room_version=version,
         )  # fmt: skip
@@ -331,6 +312,25 @@ class RoomsOfServer:
         room = await self.registry.actor(room_id)
         await self.registry.settled(room)
         return [one.event.event_id for one in await self.events.page(room.room_nid, None, "f", 1_000)]
+
+
+class RoomsOfWholeServer(RoomsOfServer):
+    """The rooms of a `RoomsServer`, which has clients as well."""
+
+    def __init__(self, server, network):
+        super().__init__(server.configuration.server_name, server.database, network)
+        self.server = server
+
+    async def start(self):
+        rooms = self.server.services.rooms
+        self.journal, self.registry, self.state_at = rooms.registry.journal, rooms.registry, rooms.state_at
+        self.events = Events(self.database)
+        self.state, self.graph = State(self.database, self.events), Graph(self.database)
+        self.memberships = Memberships(self.database)
+        self._build_receiving()
+        self.network.servers[self.name] = self
+        self.network.keys[self.name] = self.registry.composer._signing_key
+        return self
 
 
 class _NoProfiles:
