@@ -67,19 +67,20 @@ class ThreadReads:
         found: list[StoredEvent] = []
         place, count = asked.start, asked.limit + 1
         for _ in range(_SCANS_MAX):
-            rows = await self._relations.threads(
+            page = await self._relations.threads(
                 room.room_nid, replace(asked, start=place, limit=count), whose
             )
-            visible = await self._timeline.events(room, [row.root_id for row in rows])
-            for row in rows:
+            visible = await self._timeline.events(room, [row.root_id for row in page.threads])
+            for row in page.threads:
                 root = visible.get(row.root_id)
                 if root is not None:
                     if len(found) == asked.limit:
                         return found, place
                     found.append(root)
                 place = row.position - 1
-            if len(rows) < count:
-                return found, None
+            place = page.place
+            if place is None:
+                break
         return found, place
 
 

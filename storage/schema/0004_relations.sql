@@ -15,6 +15,8 @@ CREATE TABLE relations (
     rel_type text COLLATE "C" NOT NULL,
     PRIMARY KEY (room_nid, position)
 );
-CREATE INDEX relations_of_parent ON relations (room_nid, parent_id, rel_type, position);
+-- With the sender, so that counting a thread and looking for its readers' own replies reads no row.
+CREATE INDEX relations_of_parent ON relations (room_nid, parent_id, rel_type, position) INCLUDE (sender_nid);
 -- The threads of a room, by their latest event.
-CREATE INDEX relations_threads ON relations (room_nid, position) WHERE rel_type = 'm.thread';
+CREATE INDEX relations_threads ON relations (room_nid, position) INCLUDE (parent_id, sender_nid)
+    WHERE rel_type = 'm.thread';

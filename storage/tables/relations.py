@@ -12,7 +12,7 @@ from storage.write import Statement, Write
 
 __all__ = [
     "RECURSION_DEPTH_MAX", "RELATION_DELETE", "RELATION_INSERT", "Asked", "Child", "ChildrenPage", "Parent",
-    "Relations", "Summary", "Thread", "ThreadsPage", "add_relation", "remove_relation",
+    "Relations", "Summary", "Thread", "ThreadsFound", "ThreadsPage", "add_relation", "remove_relation",
 ]  # fmt: skip
 
 RECURSION_DEPTH_MAX = 3
@@ -21,6 +21,7 @@ _CANDIDATES_MAX = 10
 _REFERENCES_MAX = 200
 _ANNOTATIONS_MAX = 200
 _LEVEL_EVENTS_MAX = 10_000
+_THREADS_SEEN_MAX = 1_000
 _POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
 _CHILD = "child.position, child.event_id"
 
@@ -52,13 +53,13 @@ _OF_PARENT = (
     " FROM relations AS child WHERE child.room_nid = asked.room_nid AND child.parent_id = found.event_id"
     " AND child.position <= asked.until AND child.sender_nid <> ALL(asked.ignored) AND child.rel_type = "
 )
-# What nobody relates to costs one probe of the index a kind, and no row.
+# What nobody relates to costs a probe of the index. LIMIT keeps the planner from joining at large.
 _SUMMARIES = (
     "SELECT * FROM (WITH asked AS (SELECT %b::bigint AS room_nid, %b::bigint AS until,"
     " %b::bigint[] AS ignored, %b::bigint AS reader_nid), found AS MATERIALIZED (SELECT parent.*"
-    " FROM asked, unnest(%b::text[], %b::bigint[], %b::integer[]) AS parent (event_id, sender_nid, type_nid)"
-    " WHERE EXISTS (SELECT 1 FROM relations AS child WHERE child.room_nid = asked.room_nid"
-    f" AND child.parent_id = parent.event_id AND child.rel_type = ANY({_BUNDLED})))"
+    " FROM asked, unnest(%b::text[], %b::bigint[], %b::integer[]) AS parent (event_id, sender_nid, type_nid),"
+    " LATERAL (SELECT 1 FROM relations AS child WHERE child.room_nid = asked.room_nid"
+    f" AND child.parent_id = parent.event_id AND child.rel_type = ANY({_BUNDLED}) LIMIT 1) AS any_child)"
     " SELECT found.event_id,"
     f" ARRAY(SELECT child.event_id{_OF_PARENT}'m.replace' AND child.is_replacement"
     " AND child.sender_nid = found.sender_nid AND child.type_nid = found.type_nid"
@@ -71,25 +72,40 @@ _SUMMARIES = (
     f" EXISTS (SELECT 1{_OF_PARENT}'m.thread' AND child.sender_nid = asked.reader_nid)"
     " FROM asked, found) AS answer"
 )
-_LATER_REPLY = (
-    "SELECT 1 FROM relations AS later WHERE later.room_nid = reply.room_nid"
-    " AND later.parent_id = reply.parent_id AND later.rel_type = 'm.thread' AND later.position <= %b::bigint"
+_REPLIES = (
+    "SELECT reply.position, reply.parent_id FROM relations AS reply WHERE reply.room_nid = %b::bigint"
+    " AND reply.rel_type = 'm.thread' AND reply.position <= %b::bigint"
+    " AND reply.sender_nid <> ALL(%b::bigint[])"
 )
-# From the latest reply back; a reply that is not its thread's latest costs one probe of the index.
+_REPLY_OF = (
+    "SELECT 1 FROM relations AS other WHERE other.room_nid = %b::bigint AND other.rel_type = 'm.thread'"
+    " AND other.parent_id = latest.parent_id AND other.position <= %b::bigint"
+)
+# From the latest reply back, each time to the next one of a thread that was not seen yet. Joins to one row
+# each keep the order, and let LIMIT end the walk early. {participated} is a condition, or nothing.
 _THREADS = (
-    "SELECT reply.position, reply.parent_id FROM relations AS reply"
-    " JOIN event_ids ON event_ids.event_id = reply.parent_id AND event_ids.room_nid = reply.room_nid"
+    "SELECT * FROM (WITH RECURSIVE latest AS (SELECT first.position, first.parent_id,"
+    f" ARRAY[first.parent_id] AS seen, 1 AS number FROM ({_REPLIES}"
+    " ORDER BY reply.position DESC LIMIT 1) AS first UNION ALL SELECT next.position, next.parent_id,"
+    " latest.seen || next.parent_id, latest.number + 1 FROM latest,"
+    f" LATERAL ({_REPLIES} AND reply.position < latest.position AND reply.parent_id <> ALL(latest.seen)"
+    f" ORDER BY reply.position DESC LIMIT 1) AS next WHERE latest.number < {_THREADS_SEEN_MAX})"
+    " SELECT latest.position, latest.parent_id, latest.number, root.is_there FROM latest"
+    " LEFT JOIN LATERAL (SELECT true AS is_there FROM event_ids"
     " JOIN events AS root ON root.room_nid = event_ids.room_nid AND root.position = event_ids.position"
     " AND root.retention_class = event_ids.retention_class"
-    " WHERE reply.room_nid = %b::bigint AND reply.rel_type = 'm.thread' AND reply.position <= %b::bigint"
-    f" AND reply.sender_nid <> ALL(%b::bigint[]) AND NOT EXISTS ({_LATER_REPLY}"
-    " AND later.position > reply.position AND later.sender_nid <> ALL(%b::bigint[]))"
+    " WHERE event_ids.event_id = latest.parent_id AND event_ids.room_nid = %b::bigint"
+    # On a later page: it was told already, by what came after.
+    f" AND NOT EXISTS ({_REPLY_OF} AND other.position > latest.position"
+    " AND other.sender_nid <> ALL(%b::bigint[]))"
     # What is itself a child of another event, or state, is no root of a thread.
     " AND root.state_key_nid IS NULL AND NOT EXISTS (SELECT 1 FROM relations AS upward"
-    " WHERE upward.room_nid = reply.room_nid AND upward.position = root.position)"
+    " WHERE upward.room_nid = root.room_nid AND upward.position = root.position){participated}"
+    " LIMIT 1) AS root ON true"
+    f" WHERE root.is_there OR latest.number = {_THREADS_SEEN_MAX}) AS answer LIMIT %b::bigint"
 )
 _PARTICIPATED = (
-    f" AND (root.sender_nid = %b::bigint OR EXISTS ({_LATER_REPLY} AND later.sender_nid = %b::bigint))"
+    f" AND (root.sender_nid = %b::bigint OR EXISTS ({_REPLY_OF} AND other.sender_nid = %b::bigint))"
 )
 
 
@@ -192,6 +208,19 @@ class Thread:
     root_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class ThreadsFound:
+    """Threads of a page.
+
+    Attributes:
+        threads: the one with the latest event first.
+        place: where to go on: below this position there may be more; None if there are none.
+    """
+
+    threads: Sequence[Thread]
+    place: int | None
+
+
 def add_relation(
     write: Write, event: Event, *, position: int, room_nid: int, sender_nid: int, type_nid: int
 ) -> None:
@@ -277,21 +306,23 @@ class Relations:
         )  # fmt: skip
         return [Child(position, event_id) for position, event_id in rows]
 
-    async def threads(self, room_nid: int, page: ThreadsPage, asked: Asked) -> list[Thread]:
+    async def threads(self, room_nid: int, page: ThreadsPage, asked: Asked) -> ThreadsFound:
         """Read the threads of a room, the one with the latest event first."""
         until = _POSITION_MAX if asked.until is None else asked.until
         start = until if page.start is None else min(page.start, until)
         ignored = await self._nids(asked.ignored)
-        parameters: list[object] = [room_nid, start, ignored, until, ignored]
-        condition = ""
+        replies = [room_nid, start, ignored]
+        parameters: list[object] = [*replies, *replies, room_nid, room_nid, until, ignored]
         if page.participated:
-            condition = _PARTICIPATED
             reader = (await self._interning.existing("user", (asked.user_id,))).get(asked.user_id)
-            parameters += [reader, until, reader]
-        rows = await self._database.fetch(
-            f"{_THREADS}{condition} ORDER BY reply.position DESC LIMIT %b::bigint", *parameters, page.limit
-        )
-        return [Thread(position, root_id) for position, root_id in rows]
+            parameters += [reader, room_nid, until, reader]
+        sql = _THREADS.format(participated=_PARTICIPATED if page.participated else "")
+        rows = await self._database.fetch(sql, *parameters, page.limit)
+        rows.sort(reverse=True)
+        threads = [Thread(position, root_id) for position, root_id, _, is_there in rows if is_there]
+        if rows and (len(rows) == page.limit or rows[-1][2] == _THREADS_SEEN_MAX):
+            return ThreadsFound(threads, rows[-1][0] - 1)
+        return ThreadsFound(threads, None)
 
     async def annotations_by(self, room_nid: int, parent_id: str, sender: str, event_type: str) -> list[str]:
         """Tell the IDs of a user's annotations of one type on an event; the latest of very many."""

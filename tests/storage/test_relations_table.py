@@ -90,7 +90,9 @@ class Room:
 
     async def threads(self, reader=ALICE, start=None, limit=1000, *, participated=False, **fields):
         page = ThreadsPage(start, limit, participated)
-        return [one.root_id for one in await self.relations.threads(ROOM, page, Asked(reader, **fields))]
+        return [
+            one.root_id for one in (await self.relations.threads(ROOM, page, Asked(reader, **fields))).threads
+        ]
 
 
 def ids(*events):
