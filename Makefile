@@ -39,6 +39,7 @@ check: install
 
 bench: install
 	$(BIN)/homeserver load --fresh $(ARGS)
+	$(BIN)/python -m tests.benchmarks.state_resolution
 
 lock:
 	cd requirements && for set in server dev interop; do \
