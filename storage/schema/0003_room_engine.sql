@@ -9,20 +9,19 @@ ALTER TABLE events ADD COLUMN auth_nids bigint[];
 ALTER TABLE events DROP COLUMN prev_events;
 ALTER TABLE events DROP COLUMN auth_events;
 
--- Groups share structure: a group is its base and what differs from it, as packed arrays of 64-bit integers.
+-- Groups share structure: a group is its base and what differs from it.
 -- A group that differs from the one before it by one event only has no row: the event's row says it all.
 CREATE TABLE state_groups (
     room_nid bigint NOT NULL,
     state_group bigint NOT NULL,
     -- 0: the empty state.
     base bigint NOT NULL,
-    depth bigint NOT NULL,
-    -- Type (high half) and state key (low half), ascending.
-    keys bytea NOT NULL,
-    -- The events' positions; 0 for what the base has and this group has not.
-    nids bytea NOT NULL,
+    depth integer NOT NULL,
+    -- Numbers of events by type and state key, packed; 0 for what the base has and this group has not.
+    delta bytea NOT NULL,
     PRIMARY KEY (room_nid, state_group)
 );
+ALTER TABLE state_groups ALTER COLUMN delta SET STORAGE EXTERNAL; -- compressed already
 
 -- An event that was stored as an outlier and found its place later has moved: groups know it by its first position.
 CREATE TABLE moved_events (
@@ -33,13 +32,39 @@ CREATE TABLE moved_events (
 );
 CREATE INDEX moved_events_back ON moved_events (room_nid, position);
 
--- The event that became the state at a position: null where it is the event at that position itself, 0 where the
--- state lost what it had for the key.
-ALTER TABLE state_changes ADD COLUMN nid bigint;
-ALTER TABLE state_changes DROP COLUMN event_id;
-ALTER TABLE state_changes DROP COLUMN replaced_event_id;
--- Its position is the event's; 0 where there is no such state any more.
-ALTER TABLE current_state DROP COLUMN event_id;
+-- The current state of rooms and its changes, in few bytes: rooms may have 100,000 members. State keys are numbered
+-- from 1 upwards, which fits 32 bits.
+ALTER TABLE current_state RENAME TO old_current_state;
+ALTER TABLE old_current_state RENAME CONSTRAINT current_state_pkey TO old_current_state_pkey;
+CREATE TABLE current_state (
+    room_nid bigint NOT NULL,
+    -- The event's number, which is its position unless it has moved; 0 where there is no such state any more.
+    position bigint NOT NULL,
+    state_key_nid integer NOT NULL,
+    type_nid integer NOT NULL,
+    PRIMARY KEY (room_nid, type_nid, state_key_nid)
+);
+INSERT INTO current_state (room_nid, position, state_key_nid, type_nid)
+    SELECT room_nid, position, state_key_nid, type_nid FROM old_current_state ORDER BY 1, 4, 3;
+DROP TABLE old_current_state;
+
+ALTER TABLE state_changes RENAME TO old_state_changes;
+ALTER TABLE old_state_changes RENAME CONSTRAINT state_changes_pkey TO old_state_changes_pkey;
+ALTER INDEX state_changes_in_order RENAME TO old_state_changes_in_order;
+CREATE TABLE state_changes (
+    room_nid bigint NOT NULL,
+    position bigint NOT NULL,
+    -- The event that became the state at the position: null where it is the event at that position itself, 0 where
+    -- the state lost what it had for the key.
+    nid bigint,
+    state_key_nid integer NOT NULL,
+    type_nid integer NOT NULL,
+    PRIMARY KEY (room_nid, type_nid, state_key_nid, position)
+);
+INSERT INTO state_changes (room_nid, position, state_key_nid, type_nid)
+    SELECT room_nid, position, state_key_nid, type_nid FROM old_state_changes ORDER BY 1, 2;
+CREATE INDEX state_changes_in_order ON state_changes (room_nid, position);
+DROP TABLE old_state_changes;
 
 ALTER TABLE room_tips ADD COLUMN state_group bigint NOT NULL DEFAULT 0;
 

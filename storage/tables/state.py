@@ -16,7 +16,7 @@ CURRENT_STATE_UPSERT = Statement(
     rank=50,
     sql=(
         "INSERT INTO current_state (room_nid, type_nid, state_key_nid, position)"
-        " SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::bigint[], %b::bigint[])"
+        " SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::integer[], %b::bigint[])"
         " ON CONFLICT (room_nid, type_nid, state_key_nid) DO UPDATE SET position = excluded.position"
     ),
     keys=(0, 1, 2),
@@ -28,7 +28,7 @@ STATE_CHANGE_INSERT = Statement(
     rank=51,
     sql=(
         "INSERT INTO state_changes (room_nid, position, type_nid, state_key_nid, nid) SELECT * FROM"
-        " unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::bigint[], %b::bigint[])"
+        " unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[], %b::bigint[])"
     ),
 )
 """Columns: room_nid, position, type_nid, state_key_nid, number of the event: null if it is the position."""

@@ -21,15 +21,15 @@ STATE_GROUP_INSERT = Statement(
     name="state_groups",
     rank=22,
     sql=(
-        "INSERT INTO state_groups (room_nid, state_group, base, depth, keys, nids) SELECT * FROM"
-        " unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[], %b::bytea[])"
+        "INSERT INTO state_groups (room_nid, state_group, base, depth, delta) SELECT * FROM"
+        " unnest(%b::bigint[], %b::bigint[], %b::bigint[], %b::integer[], %b::bytea[])"
     ),
 )
-"""Columns: room_nid, state_group, base, depth, keys, nids. See `add_state_group`."""
+"""Columns: room_nid, state_group, base, depth, delta. See `add_state_group`."""
 
 # A group without a row is the one before the event at its position, and that event.
 _LINK = (
-    "coalesce(groups.base, events.state_group) AS base, groups.depth, groups.keys, groups.nids,"
+    "coalesce(groups.base, events.state_group) AS base, groups.depth, groups.delta,"
     " events.type_nid, events.state_key_nid"
 )
 _JOINS = (
@@ -44,15 +44,15 @@ _CHAIN = (
     f" UNION ALL SELECT asked.state_group, {_LINK}, asked.links"
     " FROM (SELECT base AS state_group, links + 1 AS links FROM chain"
     " WHERE base <> 0 AND base <> ALL(%b::bigint[]) AND links < %b::integer) AS asked"
-    f"{_JOINS}) SELECT state_group, base, depth, keys, nids, type_nid, state_key_nid FROM chain"
+    f"{_JOINS}) SELECT state_group, base, depth, delta, type_nid, state_key_nid FROM chain"
     " ORDER BY links"
 )
 
 
 def add_state_group(write: Write, room_nid: int, group: int, planned: NewGroup) -> None:
     """Add to a write a group that is more than a step, or whose step is not the event at its position."""
-    keys, nids = planned.delta.pack()
-    write.rows.append((STATE_GROUP_INSERT, (room_nid, group, planned.base, planned.depth, keys, nids)))
+    delta = planned.delta.pack(group)
+    write.rows.append((STATE_GROUP_INSERT, (room_nid, group, planned.base, planned.depth, delta)))
 
 
 class StateGroups:
@@ -133,8 +133,8 @@ class StateGroups:
 
 
 def _delta_of(row: Row) -> StateDelta:
-    group, _, depth, keys, nids, type_nid, state_key_nid = row
+    group, _, depth, delta, type_nid, state_key_nid = row
     if depth is not None:
-        return StateDelta.unpack(keys, nids)
+        return StateDelta.unpack(delta, group)
     assert state_key_nid is not None, f"state group {group} is a row, or the position of a state event"
     return StateDelta.of({packed_key(type_nid, state_key_nid): group})
