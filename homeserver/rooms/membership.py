@@ -7,7 +7,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from homeserver.core.content.member import BAN, INVITE, JOIN, KNOCK, LEAVE, membership_of
+from homeserver.core.content.member import BAN, INVITE, JOIN, KNOCK, LEAVE, membership_in, membership_of
 from homeserver.core.errors import BadJson, Forbidden, InvalidParam, NotFound, UnknownError
 from homeserver.core.identifiers import parse_user_id
 from homeserver.core.requester import Requester
@@ -83,7 +83,7 @@ class Membership:
         _server_of(user_id)
         # Our signature would vouch for whatever a client says here.
         content = {key: value for key, value in content.items() if key != _AUTHORISED}
-        membership, is_own = content.get("membership"), user_id == requester.user_id
+        membership, is_own = membership_in(content), user_id == requester.user_id
         try:
             if membership == JOIN and is_own:
                 return await self._joining.enter(

@@ -2,6 +2,8 @@ import asyncio
 
 import pytest
 
+from homeserver.core.errors import Forbidden, UnableToAuthoriseJoin
+
 FORBIDDEN = (403, "M_FORBIDDEN")
 AUTHORISED = "join_authorised_via_users_server"
 VERSIONS = ("8", "9", "10", "11", "12")
@@ -162,3 +164,14 @@ async def test_a_join_set_as_state_needs_somebody_to_vouch_too(alice, bob, carol
 
     assert await member(alice, room, bob.user_id) == {**joining, AUTHORISED: alice.user_id}
     assert await carol.try_set_state(room, "m.room.member", joining, carol.user_id) == FORBIDDEN
+
+
+async def test_of_users_of_other_servers_only_what_is_known_here_counts(rooms_server, alice, space):
+    known = await alice.create(initial_state=[rules(space)])
+    unknown = await alice.create(initial_state=[rules(space, "!elsewhere:example.org")])
+    restricted_joins = rooms_server.services.rooms.entry.joining._restricted_joins
+
+    with pytest.raises(Forbidden):
+        await restricted_joins.admit(known, "@bob:example.org")
+    with pytest.raises(UnableToAuthoriseJoin):
+        await restricted_joins.admit(unknown, "@bob:example.org")
