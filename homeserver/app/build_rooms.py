@@ -80,13 +80,7 @@ def build_rooms(
     composer = Composer(
         server_name=server_name, signing_key=data_directory.signing_key(), clock=runtime.clock
     )
-    registry = RoomRegistry(
-        composer=composer, journal=storage.journal, interning=interning,
-        loading=RoomLoading(
-            rooms=tables.rooms, events=tables.events, state=tables.state, groups=tables.groups
-        ),
-        sent_before=SentBefore(tables.transactions),
-    )  # fmt: skip
+    registry = _build_registry(storage, tables, composer)
     state_at = StateAt(groups=tables.groups, events=tables.events, interning=interning)
     sight = Sight(
         rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning,
@@ -134,6 +128,19 @@ def build_rooms(
         state_at=state_at,
         state_reads=state_reads,
     )  # fmt: skip
+
+
+def _build_registry(storage: Storage, tables: _Tables, composer: Composer) -> RoomRegistry:
+    loading = RoomLoading(
+        rooms=tables.rooms, events=tables.events, state=tables.state, groups=tables.groups
+    )
+    return RoomRegistry(
+        composer=composer,
+        journal=storage.journal,
+        interning=storage.interning,
+        loading=loading,
+        sent_before=SentBefore(tables.transactions),
+    )
 
 
 def _build_redacted_reads(
