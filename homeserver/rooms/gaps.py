@@ -4,9 +4,9 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrievin
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from homeserver.core.errors import Unavailable
 from homeserver.core.event.pdu import Event
@@ -21,10 +21,27 @@ from storage.state_chain import StateChain
 from storage.state_delta import ABSENT, packed_key
 from storage.tables.events import EventFlags, Events, StoredEvent
 
-__all__ = ["Gaps", "context_of"]
+__all__ = ["Gaps", "context_of", "in_time"]
+
+Answer = TypeVar("Answer")
 
 BRIDGED_MAX = 10_000
 REQUESTS_AT_ONCE_MAX = 10
+ANSWER_TIMEOUT_S = 120.0
+"""The state of a large room takes its server a while."""
+
+
+async def in_time(asking: Awaitable[Answer]) -> Answer:
+    """Wait for what another server answers, but not for ever.
+
+    Raises:
+        Unavailable: it does not answer.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await asking
+    except TimeoutError as error:
+        raise Unavailable("The other server does not answer.") from error
 
 
 def context_of(room: RoomActor) -> RoomContext:
@@ -65,7 +82,7 @@ class Gaps:
         known = self._bridged.get((room.room_nid, event_id))
         if known is not None:
             return known
-        state_ids, auth_ids = await self._remote.state_ids(server, room.room_id, event_id)
+        state_ids, auth_ids = await in_time(self._remote.state_ids(server, room.room_id, event_id))
         await self.fetch(server, context_of(room), {event_id, *state_ids, *auth_ids})
         stored = await self._events.by_ids({event_id, *state_ids})
         after = stored.get(event_id)
@@ -92,7 +109,7 @@ class Gaps:
         async def fetch_one(event_id: str) -> Any:
             async with limit:
                 with suppress(Unavailable):  # an event less: what it would have allowed is rejected
-                    return await self._remote.event(server, event_id)
+                    return await in_time(self._remote.event(server, event_id))
             return None
 
         found = await asyncio.gather(*[fetch_one(event_id) for event_id in missing])
@@ -101,9 +118,8 @@ class Gaps:
     async def fetch_auth_events(self, server: str, room: RoomActor, event: Event) -> None:
         """Ask a server for the auth chain of an event, and take it in."""
         with suppress(Unavailable):
-            await self._outliers.store(
-                context_of(room), await self._remote.event_auth(server, room.room_id, event.event_id)
-            )
+            pdus = await in_time(self._remote.event_auth(server, room.room_id, event.event_id))
+            await self._outliers.store(context_of(room), pdus)
 
     async def group_of(self, room_nid: int, base: StateChain, state: dict[int, int]) -> StateChain:
         """Store a state; as its difference to another, if that is less.

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from homeserver.core.errors import Unavailable
+from homeserver.core.content.server_acl import ServerAcl
+from homeserver.core.errors import Forbidden, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.pdu_checks import (
     CheckNeed,
@@ -24,7 +25,7 @@ from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import intern
-from homeserver.rooms.gaps import Gaps
+from homeserver.rooms.gaps import Gaps, in_time
 from homeserver.rooms.merging import Merging
 from homeserver.rooms.outliers import in_order, named
 from homeserver.rooms.placing import Arrival, Placing
@@ -103,11 +104,14 @@ class Ingest:
             left out.
 
         Raises:
+            Forbidden: the room's access control list keeps the server out.
             NotFound: there is no such room here.
             Unavailable: they could not be stored; the same may be tried again.
         """
         async with self._one_at_a_time(room_id):
             room = await self._registry.actor(room_id)
+            if not ServerAcl.of(room.state.get(("m.room.server_acl", ""))).allows(server):
+                raise Forbidden("The access control list of the room keeps your server out.")
             fresh = named(pdus, room.rules)
             outcomes = {
                 event_id: await self._receive(server, room_id, event_id, fresh[event_id], 0)
@@ -227,9 +231,11 @@ class Ingest:
         room = receipt.room
         pdus: dict[str, Any] = {}
         with suppress(Unavailable):
-            found = await self._remote.missing_events(
-                receipt.server, room.room_id, earliest=[one.event.event_id for one in room.extremities],
-                latest=[event.event_id], limit=MISSING_EVENTS_MAX,
+            found = await in_time(
+                self._remote.missing_events(
+                    receipt.server, room.room_id, latest=[event.event_id], limit=MISSING_EVENTS_MAX,
+                    earliest=[one.event.event_id for one in room.extremities],
+                )
             )  # fmt: skip
             pdus = named(found[:MISSING_EVENTS_MAX], room.rules)
         pdus.pop(event.event_id, None)

@@ -11,9 +11,12 @@ from homeserver.rooms.commands import Draft
 from homeserver.rooms.registry import RoomRegistry
 from storage.tables.memberships import Memberships
 
-__all__ = ["BRANCHES_MAX", "MERGE", "Merging"]
+__all__ = ["BRANCHES_MAX", "MERGE", "NEVER_SHOWN", "Merging"]
 
 MERGE = "org.isthmus.merge"
+NEVER_SHOWN = frozenset((MERGE, "org.matrix.dummy_event"))
+"""COMPAT: other servers join branches by events of another type, which their clients are not shown either."""
+
 BRANCHES_MAX = 10
 _SENDERS_MAX = 10
 """Users who are tried: who is in the room may lack the power to send such an event."""

@@ -16,6 +16,7 @@ from homeserver.core.pdu_verdicts import Accepted, Rejected, SoftFailed
 from homeserver.core.positions import POSITION_MAX
 from homeserver.rooms.actor import Extremity, RoomActor, StateEntry, Step
 from homeserver.rooms.compose import add_rows, add_state_rows
+from homeserver.rooms.merging import NEVER_SHOWN
 from homeserver.rooms.received_redactions import ReceivedRedactions, RedactionsOfEvent
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.resolution import Overlay, Resolution
@@ -163,6 +164,8 @@ class Placing:
             await self._redactions.of(room, event, arrival.before, is_accepted=isinstance(verdict, Accepted)),
             await self._graph.is_named(room.room_nid, event.event_id),
         )  # fmt: skip
+        if event.type in NEVER_SHOWN and not event.is_state:
+            plan.redactions.flags |= EventFlags.WITHHELD
         if not isinstance(verdict, Accepted) or plan.is_named:
             return plan
         plan.is_end = True

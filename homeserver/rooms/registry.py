@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import islice
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.errors import Forbidden, NotFound, Unavailable
@@ -113,8 +114,8 @@ class RoomRegistry:
         excess = len(self._actors) - self._actors_max
         if excess > 0:
             # Storage does not have the writes in flight yet, so these cannot be loaded again.
-            idle = [key for key, one in self._actors.items() if not one.writes_in_flight]
-            for room_id in idle[:excess]:
+            idle = (key for key, one in self._actors.items() if not one.writes_in_flight)
+            for room_id in list(islice(idle, excess)):
                 del self._actors[room_id]
 
     async def submit(

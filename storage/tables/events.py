@@ -77,6 +77,7 @@ REDACT = Statement(
         " JOIN event_ids USING (event_id)"
         " WHERE events.room_nid = event_ids.room_nid AND events.position = event_ids.position"
         " AND events.retention_class = event_ids.retention_class"
+        f" AND events.flags & {int(EventFlags.REDACTED)} = 0"  # the first one counts
     ),
     keys=(0,),
 )

@@ -6,6 +6,7 @@ from homeserver.core.errors import Forbidden, NotFound, Unavailable
 from homeserver.rooms import sent_before
 from homeserver.rooms.commands import Draft, Origin
 from storage.pool import Database
+from storage.tables.events import Events
 
 REFUSE = "ALTER TABLE events ADD CONSTRAINT refused CHECK (false) NOT VALID"
 ACCEPT = "ALTER TABLE events DROP CONSTRAINT refused"
@@ -56,9 +57,9 @@ async def test_events_are_composed_before_those_before_them_are_stored(registry,
     assert [event["event_id"] for event in chunk[-10:]] == [one.event_id for one in sent]
 
 
-async def test_each_event_follows_the_one_before(registry, alice, room, rooms_server):
+async def test_each_event_follows_the_one_before(registry, alice, room, database):
     sent = await asyncio.gather(registry.send(room, draft("1")), registry.send(room, draft("2")))
-    rows = await rooms_server.services.rooms.history._events.by_ids(sent)
+    rows = await Events(database).by_ids(sent)
     # Which of two commands given at once comes first is open while something has to be read for them.
     first, second = sorted(rows.values(), key=lambda row: row.position)
 
