@@ -1,4 +1,4 @@
-"""What clients see of rooms whose graph has branches: made by an own server and another one at the same time."""
+"""What clients see of rooms whose graph has branches, since two servers speak at the same time."""
 
 import pytest
 
@@ -39,14 +39,14 @@ async def sent_by_alice(own, alice, room, event_type, content, state_key=""):
     return (await own.events.by_id(event_id)).event
 
 
-async def synced(alice, since=None, after=False):
+async def synced(alice, since=None, *, after=False):
     query = "" if since is None else f"?since={since}"
     if after:
         query += ("&" if query else "?") + "use_state_after=true"
     return await alice.get(f"/sync{query}")
 
 
-def state_of(answer, room, state=None, after=False):
+def state_of(answer, room, state=None, *, after=False):
     """Work the state out as a client does."""
     state = dict(state or {})
     joined = answer["rooms"].get("join", {}).get(room, {}) if "rooms" in answer else {}
@@ -141,7 +141,9 @@ async def test_what_was_said_where_the_reader_was_not_yet_is_not_shown_where_onl
     assert "before you came" in await alice.texts(room)
 
 
-async def test_a_membership_that_resolution_takes_back_ends_the_room_for_its_user(alice, bob, own, other, room):
+async def test_a_membership_that_resolution_takes_back_ends_the_room_for_its_user(
+    alice, bob, own, other, room
+):
     """A ban on one branch wins over a join on another, though the join was taken in first."""
     await other.accept("localhost", room, await sent_by_alice(
         own, alice, room, "m.room.power_levels", {"users": {alice.user_id: 100, BOB: 100}}
