@@ -175,3 +175,50 @@ async def test_of_users_of_other_servers_only_what_is_known_here_counts(rooms_se
         await restricted_joins.admit(known, "@bob:example.org")
     with pytest.raises(UnableToAuthoriseJoin):
         await restricted_joins.admit(unknown, "@bob:example.org")
+
+
+async def test_who_vouches_is_found_anew_when_the_room_changes_meanwhile(
+    rooms_server, alice, bob, carol, space, monkeypatch
+):
+    levels = {"users": {alice.user_id: 100, carol.user_id: 50}, "invite": 50}
+    room = await alice.create(
+        room_version="11", initial_state=[rules(space)], power_level_content_override=levels
+    )
+    for user in (bob, carol):
+        await user.act(space, "join")
+    await carol.act(room, "join")
+    restricted_joins = rooms_server.services.rooms.entry.joining._restricted_joins
+    admit = restricted_joins.admit
+    changes = [lambda: alice.act(room, "leave"), lambda: alice.act(space, "leave")]
+
+    async def admit_and_change(room_id, user_id):
+        admission = await admit(room_id, user_id)
+        if user_id == bob.user_id:
+            await changes.pop(0)()
+        return admission
+
+    monkeypatch.setattr(restricted_joins, "admit", admit_and_change)
+    await bob.act(room, "join")
+
+    assert changes == []
+    assert (await member(bob, room, bob.user_id))[AUTHORISED] == carol.user_id
+
+
+async def test_a_room_that_does_not_come_to_rest_is_to_be_joined_later(
+    rooms_server, alice, bob, space, monkeypatch
+):
+    room = await alice.create(initial_state=[rules(space)])
+    await bob.act(space, "join")
+    restricted_joins = rooms_server.services.rooms.entry.joining._restricted_joins
+    admit = restricted_joins.admit
+
+    async def admit_and_change(room_id, user_id):
+        admission = await admit(room_id, user_id)
+        await alice.set_state(room, "m.room.join_rules", {**rules(space)["content"], "n": changed.pop()})
+        return admission
+
+    changed = [1, 2, 3]
+    monkeypatch.setattr(restricted_joins, "admit", admit_and_change)
+
+    assert await bob.try_act(room, "join") == (503, "M_UNKNOWN")
+    assert ("m.room.member", bob.user_id) not in await alice.all_state(room)
