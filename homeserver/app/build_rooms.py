@@ -83,7 +83,10 @@ def build_rooms(
     registry = _build_registry(storage, tables, composer)
     state_at = StateAt(groups=tables.groups, events=tables.events, interning=interning)
     sight = Sight(
-        rooms=tables.rooms, memberships=tables.memberships, state=tables.state, interning=interning,
+        rooms=tables.rooms,
+        memberships=tables.memberships,
+        state=tables.state,
+        interning=interning,
         state_at=state_at,
     )
     history = build_history(
@@ -131,9 +134,7 @@ def build_rooms(
 
 
 def _build_registry(storage: Storage, tables: _Tables, composer: Composer) -> RoomRegistry:
-    loading = RoomLoading(
-        rooms=tables.rooms, events=tables.events, state=tables.state, groups=tables.groups
-    )
+    loading = RoomLoading(rooms=tables.rooms, events=tables.events, state=tables.state, groups=tables.groups)
     return RoomRegistry(
         composer=composer,
         journal=storage.journal,
