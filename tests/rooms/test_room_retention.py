@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from homeserver.config.model import RetentionSection
+from homeserver.core.changes import EventChange
 from homeserver.rooms.retention import RoomRetention
 from homeserver.runtime.clock import SystemClock
 from storage.retention import Moves
+from storage.tables.events import Events
 from tests.doubles.rooms import RoomsServer
 
 DAY = 86_400_000
@@ -229,6 +231,23 @@ async def test_what_says_nothing_changes_nothing(alice, room, work, classes, con
     await alice.set_state(room, RETENTION, content)
     await work()
     await alice.send(room, "kept")
+    assert await classes(room) == [("kept", 0)]
+
+
+async def test_a_word_that_state_resolution_takes_back_does_not_count(
+    rooms_server, database, alice, room, work, classes
+):
+    await alice.set_state(room, RETENTION, {"max_lifetime": WEEK})
+    await work()
+    event_id = await alice.send(room, "kept")
+    await database.execute(
+        "UPDATE current_state SET position = 0 FROM interned_types WHERE nid = type_nid AND text = %b",
+        RETENTION,
+    )
+    stored = await Events(database).by_id(event_id)
+    change = EventChange(stored.position, room, stored.event, removed=((RETENTION, ""),))
+    rooms_server.storage.bus.publish([change])
+    await work()
     assert await classes(room) == [("kept", 0)]
 
 

@@ -61,6 +61,21 @@ async def test_a_move_goes_on_where_another_was_interrupted(world, database):
     assert await world.stored() == {event.event_id: [2] for event in sent}
 
 
+async def test_nobody_waits_for_a_move(world, database):
+    old = await world.send(START - DAY)
+    await world.keep(WEEK)
+    async with database.transaction() as transaction:
+        await transaction.execute("UPDATE events SET retention_class = 1 WHERE event_id = %b", old.event_id)
+        async with asyncio.timeout(10):
+            new = [await world.send(START + number, retention_class=number) for number in (0, 1)]
+            assert await world.shown() == [event.event_id for event in (old, *new)]
+        await transaction.execute(
+            "UPDATE event_ids SET retention_class = 1 WHERE event_id = %b", old.event_id
+        )
+    await world.move()
+    assert await world.stored() == {event.event_id: [1] for event in (old, *new)}
+
+
 async def test_an_event_that_moves_can_be_redacted_meanwhile(world, database):
     event = await world.send(START - DAY, body=SECRET.decode())
     redaction = await world.send(START)
