@@ -88,6 +88,7 @@ def build_rooms(
         state=tables.state,
         interning=interning,
         state_at=state_at,
+        erased_users=storage.reads.erased_users,
     )
     history = build_history(
         storage.database, interning, sight=sight, ignored_users=accounts.ignored_users, clock=runtime.clock

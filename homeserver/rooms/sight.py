@@ -5,7 +5,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.history_visibility import WORLD_READABLE, history_visibility_of
@@ -15,6 +15,7 @@ from homeserver.core.event.pdu import Event
 from homeserver.core.visibility import VisibleHistory
 from homeserver.rooms.state_at import StateAt
 from storage.interning import Interning
+from storage.tables.erased_users import ErasedUsers
 from storage.tables.events import HIDDEN, EventFlags, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.rooms import RoomRow, Rooms
@@ -57,6 +58,7 @@ class Sight:
         state: their state.
         interning: numbers of users.
         state_at: the state before events.
+        erased_users: whose words only those see who were there.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class Sight:
         state: State,
         interning: Interning,
         state_at: StateAt,
+        erased_users: ErasedUsers,
     ) -> None:
         self._rooms = rooms
         self._memberships = memberships
         self._state = state
         self._interning = interning
         self._state_at = state_at
+        self._erased_users = erased_users
 
     async def view(self, room_id: str, user_id: str) -> RoomView:
         """A room for somebody who is or was in it, or anybody if it is readable by the world.
@@ -125,9 +129,21 @@ class Sight:
         )
 
     async def visible(self, history: VisibleHistory, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
-        """Those events of one room that the user may see whose history this is, in their order."""
+        """Those events of one room that the user may see whose history this is, in their order.
+
+        Of what erased users said, only those see the content who were in the room then.
+        """
         before = await self._before_branched(history, stored)
-        return [one for one in stored if not one.flags & _NOT_SHOWN and _is_visible(history, one, before)]
+        shown = [one for one in stored if not one.flags & _NOT_SHOWN and _is_visible(history, one, before)]
+        erased = await self._erased_users.among({one.event.sender for one in shown})
+        if not erased:
+            return shown
+        return [
+            replace(one, event=one.event.pruned())
+            if one.event.sender in erased and history.membership_at(one.position) != JOIN
+            else one
+            for one in shown
+        ]
 
     async def _before_branched(
         self, history: VisibleHistory, stored: Sequence[StoredEvent]

@@ -114,9 +114,10 @@ class Timeline:
             NotFound: there is none, or not for this reader.
         """
         stored = await self._events.by_id(event_id)
-        if stored is None or stored.room_nid != room.room_nid or not await self.visible(room, [stored]):
-            raise NotFound(_NO_EVENT)
-        return stored
+        mine = [stored] if stored is not None and stored.room_nid == room.room_nid else []
+        for shown in await self.visible(room, mine):
+            return shown
+        raise NotFound(_NO_EVENT)
 
     async def events(self, room: VisibleRoom, event_ids: Sequence[str]) -> Mapping[str, StoredEvent]:
         """Those of several events that the reader may see, by ID."""

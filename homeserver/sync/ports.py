@@ -103,6 +103,9 @@ class SyncReads(Protocol):
     async def seen(self, room_id: str, user_id: str, event_ids: Collection[str]) -> Collection[str]:
         """Those of several events that a user may see, by the state before each of them."""
 
+    async def erased_among(self, user_ids: Collection[str]) -> Collection[str]:
+        """Those of some users who were erased: only who was there sees what they said."""
+
     async def account_data_of_types(
         self, user_id: str, types: Collection[str]
     ) -> Sequence[AccountDataChange]:

@@ -14,6 +14,7 @@ from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
 from storage.tables import account_data
+from storage.tables.erased_users import ErasedUsers
 from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.memberships import Memberships
 from storage.tables.relations import Relations
@@ -43,9 +44,11 @@ class StoredReads:
         self._state = State(database, self._events)
         self._transactions = Transactions(database)
         groups = StateGroups(database, cache_bytes_max=GROUPS_BYTES_MAX)
+        self.erased_users = ErasedUsers(database)
         self._sight = Sight(
             rooms=self._rooms, memberships=self._memberships, state=self._state, interning=interning,
             state_at=StateAt(groups=groups, events=self._events, interning=interning),
+            erased_users=self.erased_users,
         )  # fmt: skip
         self._bundles = Bundles(
             relations=Relations(database, interning), events=self._events, sight=self._sight,
@@ -158,6 +161,10 @@ class StoredReads:
         history = await self._sight.visible_history(room, user_id)
         stored = await self._events.by_ids(event_ids)
         return {one.event.event_id for one in await self._sight.visible(history, list(stored.values()))}
+
+    async def erased_among(self, user_ids: Collection[str]) -> Collection[str]:
+        """Those of some users who were erased."""
+        return await self.erased_users.among(user_ids)
 
     async def account_data_of_types(
         self, user_id: str, types: Collection[str]

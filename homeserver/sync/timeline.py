@@ -9,6 +9,7 @@ from homeserver.core.positions import SyncToken, ms_of
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
 from homeserver.sync.room_cache import RoomCache
+from homeserver.sync.sight import Sight
 from homeserver.sync.timeline_event import TimelineEvent
 
 __all__ = ["Sees", "Timeline", "Timelines"]
@@ -177,6 +178,18 @@ class Timelines:
             gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over,
             list(gathering.changed.values()), list(gathering.resets.values()), bundles,
         )  # fmt: skip
+
+    async def without_erased(self, kept: list[TimelineEvent], sight: Sight) -> list[TimelineEvent]:
+        """Take away what erased users said when the reader was not there."""
+        erased = await self._reads.erased_among({shown.event.sender for shown in kept})
+        if not erased:
+            return kept
+        return [
+            shown.pruned()
+            if shown.event.sender in erased and sight.membership(shown.position) != b"join"
+            else shown
+            for shown in kept
+        ]
 
     async def _seen(
         self, window: Window, room_id: str, kept: list[TimelineEvent]

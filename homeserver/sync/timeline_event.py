@@ -87,6 +87,12 @@ class TimelineEvent:
         self.event = redacted
         self._static_unsigned = None
 
+    def pruned(self) -> "TimelineEvent":
+        """Make a copy that says no more than a redaction would leave."""
+        shown = TimelineEvent(self.position, self.event.pruned(), replaces=self.replaces)
+        shown.is_current, shown.resets = self.is_current, self.resets
+        return shown
+
     def json(
         self, now_ms: int, session_id: int, membership: bytes = b"join", relations: bytes | None = None
     ) -> bytes:

@@ -53,6 +53,7 @@ class JoinedRooms:
             sight = await self._sights.of(room_id, window.user.user_id)
             if not all(sight.sees(shown.position) for shown in timeline.events):
                 timeline = await self._timelines.read(window, room_id, since, sees=sight.sees)
+            timeline.events = await self._timelines.without_erased(timeline.events, sight)
         if span.anew and window.since is not None:
             timeline.limited = True  # the client may hold an older piece, which this one does not follow
         summary = await self._members.summary(room_id, window.user.user_id)
