@@ -35,3 +35,9 @@ async def test_matrix_js_sdk_logs_in_syncs_sends_and_receives(server, run_client
     said = await run_client("node", "two_people.mjs", server.base_url, "50", cwd=_HERE / "js")
 
     assert "100 messages, the same order for both" in said
+
+
+async def test_matrix_js_sdk_finds_edits_threads_and_reactions_as_they_were_left(server, run_client):
+    said = await run_client("node", "relations.mjs", server.base_url, cwd=_HERE / "js")
+
+    assert "edits, threads and reactions are as they were left" in said
