@@ -158,12 +158,13 @@ class Timeline:
             rows = await self._events.page(
                 room.room_nid, place, stretch.direction, count, to_position=stretch.stop, wanted=in_sql
             )
-            visible = {one.position for one in await self.visible(room, rows)}
+            visible = {one.position: one for one in await self.visible(room, rows)}
             for row in rows:
-                if row.position in visible and _passes(wanted, room, row):
+                shown = visible.get(row.position)
+                if shown is not None and _passes(wanted, room, shown):
                     if len(found) == limit:
                         return found, place
-                    found.append(row)
+                    found.append(shown)
                 place = row.position - beyond
             if len(rows) < count:
                 return found, None
