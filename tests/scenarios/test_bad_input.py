@@ -140,6 +140,10 @@ known_keys = st.sampled_from(
         "include_all_networks",
         "third_party_instance_id",
         "score",
+        "ignored_users",
+        "default_action",
+        "order",
+        "tags",
     ]
 )
 objects = st.dictionaries(known_keys | st.text(max_size=8), json_values, max_size=6)
@@ -169,6 +173,10 @@ segments = st.one_of(
             "m.room.member",
             "m.room.power_levels",
             "m.room.name",
+            "m.ignored_user_list",
+            "m.invite_permission_config",
+            "m.tag",
+            "m.fully_read",
             "!nothere:localhost",
             "#none:localhost",
             "@nobody:localhost",
@@ -221,9 +229,7 @@ def _fill(path, data, caller):
     while "{" in path:
         before, _, rest = path.partition("{")
         name, _, after = rest.partition("}")
-        real = {"room_id": caller.room_id, "user_id": caller.user_id, "room_id_or_alias": caller.room_id}.get(
-            name
-        )
+        real = {"roomId": caller.room_id, "userId": caller.user_id, "roomIdOrAlias": caller.room_id}.get(name)
         choices = segments if real is None else st.just(real) | segments
         path = before + quote(data.draw(choices), safe="") + after
     return path
