@@ -51,7 +51,7 @@ def build_receiving(
         interning=interning,
     )  # fmt: skip
     placing = Placing(
-        registry=registry, state_at=state_at, resolution=resolution, graph=graph,
+        registry=registry, state_at=state_at, resolution=resolution, events=events, graph=graph,
         redactions=ReceivedRedactions(events=events, graph=graph, state_at=state_at),
     )  # fmt: skip
     merging = Merging(registry=registry, memberships=Memberships(database))

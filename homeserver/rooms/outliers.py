@@ -118,7 +118,10 @@ class Outliers:
         self._signatures = signatures
 
     async def store(self, room: RoomContext, pdus: Iterable[Any]) -> None:
-        """Check and store those of some events that are not stored yet; what is no event is dropped.
+        """Check and store those of some events that are not stored yet.
+
+        What is no event is left out, and so is what names auth events that are not at hand: whoever has them
+        may tell us another time, so that is no reason to reject it for ever.
 
         Raises:
             Unavailable: they were not stored; the same may be tried again.
@@ -128,9 +131,15 @@ class Outliers:
         fresh = {event_id: pdu for event_id, pdu in fresh.items() if event_id not in known}
         checked: dict[str, _Checked] = {}
         create = room.create
-        for event_id in in_order(fresh, "auth_events", room.rules)[:OUTLIERS_MAX]:
+        ordered = in_order(fresh, "auth_events", room.rules)
+        # Not every room version names the create event among the auth events, but all wait for it.
+        ordered.sort(key=lambda event_id: fresh[event_id].get("type") != "m.room.create")
+        for event_id in ordered[:OUTLIERS_MAX]:
             context = RoomContext(room.room_id, room.room_nid, room.rules, create)
-            verdict = await self._check(context, fresh[event_id], checked)
+            try:
+                verdict = await self._check(context, fresh[event_id], checked)
+            except _NoAuthEventsError:
+                continue
             if isinstance(verdict, Accepted | Rejected) and verdict.event.room_id == room.room_id:
                 checked[event_id] = _Checked(verdict.event, isinstance(verdict, Rejected))
                 if create is None and verdict.event.type == "m.room.create":
@@ -168,6 +177,8 @@ class Outliers:
             found[event_id] = one.event
             if one.flags & EventFlags.REJECTED:
                 rejected.add(event_id)
+        if len(found) < len(set(event_ids)):
+            raise _NoAuthEventsError
         return found, rejected
 
     async def _write(self, room: RoomContext, checked: Mapping[str, _Checked]) -> None:
@@ -192,3 +203,7 @@ class Outliers:
             committed.append(self._journal.append(write))
         for one in committed:
             await asyncio.shield(one)
+
+
+class _NoAuthEventsError(Exception):
+    """Some auth events of an event are not at hand."""

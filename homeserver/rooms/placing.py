@@ -24,7 +24,7 @@ from homeserver.rooms.room_state import NotLoadedError
 from homeserver.rooms.state_at import StateAt
 from storage.state_chain import StateChain
 from storage.state_delta import packed_key
-from storage.tables.events import EventFlags, EventNumbers, EventPlace
+from storage.tables.events import EventFlags, EventNumbers, EventPlace, Events
 from storage.tables.graph import Graph, add_backward_extremity, add_found_event
 from storage.tables.rooms import add_room_tip
 from storage.tables.state_groups import add_state_group
@@ -36,6 +36,9 @@ EXTREMITIES_MAX = 20
 """As many predecessors as an event may name, so that one event of ours can join all branches."""
 
 _ATTEMPTS_MAX = 3
+_REFUSED_DEEP_MAX = 20
+"""How many refused events in a row are looked through for the accepted ones before them."""
+_NEVER_AN_END = EventFlags.REJECTED | EventFlags.SOFT_FAILED
 _CREATE: StateKey = ("m.room.create", "")
 _PROVISIONAL = POSITION_MAX
 """The number of an event that has not got its own yet: above all others, as the next one will be."""
@@ -88,6 +91,7 @@ class _Plan:
     is_named: bool
     kept: tuple[Extremity, ...] = ()
     is_end: bool = False
+    moves_ends: bool = False
     nearest: StateChain | None = None  # None: the state after the event
     changes: dict[int, int] | None = None
     entries: Sequence[StateEntry] = ()
@@ -105,17 +109,19 @@ class Placing:
         registry: the rooms.
         state_at: reads states.
         resolution: resolves them.
+        events: finds predecessors.
         graph: knows which events others have named.
         redactions: knows what is redacted.
     """
 
     def __init__(
-        self, *, registry: RoomRegistry, state_at: StateAt, resolution: Resolution, graph: Graph,
-        redactions: ReceivedRedactions,
+        self, *, registry: RoomRegistry, state_at: StateAt, resolution: Resolution, events: Events,
+        graph: Graph, redactions: ReceivedRedactions,
     ) -> None:  # fmt: skip
         self.registry = registry
         self._state_at = state_at
         self._resolution = resolution
+        self._events = events
         self._graph = graph
         self._redactions = redactions
 
@@ -166,19 +172,41 @@ class Placing:
         )  # fmt: skip
         if event.type in NEVER_SHOWN and not event.is_state:
             plan.redactions.flags |= EventFlags.WITHHELD
-        if not isinstance(verdict, Accepted) or plan.is_named:
+        if not isinstance(verdict, Accepted):
             return plan
-        plan.is_end = True
+        others: list[Extremity] = []
         if not arrival.replaces_graph:
-            others = [one for one in extremities if one.event.event_id not in event.prev_events]
+            behind = await self._behind(event)
+            others = [one for one in extremities if one.event.event_id not in behind]
             others.sort(key=lambda one: one.event.depth)
+        if not plan.is_named:
+            plan.is_end = plan.moves_ends = True
             plan.kept = tuple(others[-(EXTREMITIES_MAX - 1) :])
+        elif others and len(others) < len(extremities):
+            # What it follows came before it, and so was an end for a while.
+            plan.moves_ends = True
+            plan.kept = tuple(others)
+        else:
+            return plan
         nid = _PROVISIONAL if arrival.outlier_nid is None else arrival.outlier_nid
         after = arrival.before
         if arrival.changes_state:
             after = after.after(_PROVISIONAL, after.plan(arrival.state_change(nid)))
         await self._plan_current_state(plan, arrival, after, nid)
         return plan
+
+    async def _behind(self, event: Event) -> set[str]:
+        """List an event's predecessors, and those that it has by way of events that are never ends."""
+        behind = set(event.prev_events)
+        level = behind
+        for _ in range(_REFUSED_DEEP_MAX):
+            stored = await self._events.by_ids(level)
+            refused = [one for one in stored.values() if one.flags & _NEVER_AN_END]
+            level = {event_id for one in refused for event_id in one.event.prev_events} - behind
+            if not level:
+                break
+            behind |= level
+        return behind
 
     async def _plan_current_state(self, plan: _Plan, arrival: Arrival, after: StateChain, nid: int) -> None:
         room = plan.seen

@@ -4,7 +4,7 @@ import pytest
 
 from homeserver.core.event.builder import build_event
 from homeserver.core.identifiers import server_name_of
-from homeserver.core.pdu_verdicts import Dropped, Rejected, SoftFailed
+from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed
 from storage.tables.events import EventFlags
 from tests.doubles.federated_rooms import Network, RoomsOfServer
 from tests.factory.room_timeline import signing_key_of
@@ -156,6 +156,18 @@ async def test_what_follows_a_soft_failed_event_is_taken_in_if_others_may_send_i
     assert (await a.current(room))["m.room.member", BOB] == ban.event_id
 
 
+async def test_an_event_takes_the_place_of_ends_that_it_follows_by_way_of_a_refused_one(a, b, room):
+    end = await a.say(room, ALICE)
+    await b.accept("a.example", room, end)
+    refused = forged(await b.say(room, BOB, "never sent"), sender="@eve:b.example", prev_events=[end])
+    follows = forged(refused, sender=BOB, prev_events=[refused])
+    first, second = await a.receive("b.example", room, refused, follows)
+
+    assert isinstance(first, Rejected)
+    assert isinstance(second, Accepted)
+    assert await a.extremities(room) == {follows.event_id}
+
+
 async def levels(server, room_id):
     room = await server.registry.actor(room_id)
     return dict(room.state.get(("m.room.power_levels", "")).content.get("users", {}))
@@ -167,13 +179,13 @@ async def carry(origin, to, room_id):
         await to.accept(origin.name, room_id, (await origin.events.by_id(event_id)).event)
 
 
-def forged(event, *, sender=None, signer=None):
-    """Make an event like another one, by somebody else."""
+def forged(event, *, sender=None, signer=None, prev_events=None):
+    """Make an event like another one, by somebody else or elsewhere in the graph."""
     sender = sender or event.sender
     name = signer or server_name_of(sender)
     return build_event(
         rules=event.rules, type=event.type, sender=sender, content=dict(event.content),
-        state_key=event.state_key, room_id=event.room_id, prev_events=list(event.prev_events),
+        state_key=event.state_key, room_id=event.room_id, prev_events=prev_events or list(event.prev_events),
         auth_events=list(event.auth_events), depth=event.depth, origin_server_ts=event.origin_server_ts + 1,
         server_name=server_name_of(sender), signing_key=signing_key_of(name),
     )  # fmt: skip
