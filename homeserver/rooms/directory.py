@@ -108,7 +108,8 @@ class PublishedRooms:
         if room is None:
             raise NotFound("There is no such room on this server.")
         # What `find` remembers may be older than what another worker did.
-        return (await self._rooms.by_nids([room.room_nid]))[room.room_nid].is_public
+        rooms = await self._rooms.by_nids([room.room_nid])
+        return any(one.is_public for one in rooms.values())
 
     async def publish(self, requester: Requester, room_id: str, *, is_public: bool) -> None:
         """List a room, or list it no more: its moderators may, and admins.

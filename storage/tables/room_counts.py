@@ -1,11 +1,8 @@
 """How many users are in each room: kept by the writes of member events, so that nobody needs to count."""
 
-from collections.abc import Iterable
-
-from storage.pool import Database
 from storage.write import Statement, Write
 
-__all__ = ["ROOM_COUNTS_ADD", "RoomCounts", "add_joined", "add_membership_change"]
+__all__ = ["ROOM_COUNTS_ADD", "add_joined", "add_membership_change"]
 
 _JOIN = "join"
 
@@ -40,21 +37,3 @@ def add_membership_change(
     """
     joined = int(now == _JOIN) - int(before == _JOIN)
     add_joined(write, room_nid, joined=joined, joined_local=joined if is_local else 0)
-
-
-class RoomCounts:
-    """Reads how many users are in rooms.
-
-    Args:
-        database: where the numbers are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def joined(self, room_nids: Iterable[int]) -> dict[int, int]:
-        """Tell how many users are joined to each room; rooms that never had any are left out."""
-        rows = await self._database.fetch(
-            "SELECT room_nid, joined FROM room_counts WHERE room_nid = ANY(%b::bigint[])", list(room_nids)
-        )
-        return dict(rows)
