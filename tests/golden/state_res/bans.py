@@ -110,3 +110,23 @@ def of_two_kicks_that_are_equal_but_for_their_ids_the_greater_id_is_last(room):
     room.branch()
     room.member("kick_a", "carol", "leave", "dave", ts=5_000)
     return {"member dave": "kick_b"}
+
+
+@case("2", "6", "11", "12")
+def what_a_kicked_moderator_did_meanwhile_is_void(room):
+    """Alice kicks Bob; Bob sets the topic, by a clock that is earlier: a kick is tried before what has
+    no power."""
+    room.member("kick", "alice", "leave", "bob", ts=9_000)
+    room.branch()
+    room.topic("topic", "bob", ts=1)
+    return {"member bob": "kick"}
+
+
+@case("2", "6", "11", "12")
+def what_somebody_did_who_left_meanwhile_goes_by_the_clock(room):
+    """Bob sets the topic on one of his devices and leaves on another, a moment later: leaving is no
+    power event."""
+    room.member("bye", "bob", "leave", "bob", ts=5_001)
+    room.branch()
+    room.topic("topic", "bob", ts=5_000)
+    return {"member bob": "bye", "topic": "topic"}

@@ -112,3 +112,38 @@ def three_branches_are_resolved_at_once(room):
     room.branch()
     room.member("kick", "carol", "leave", "dave")
     return {"power_levels": "demote", "member dave": "kick"}
+
+
+@case("1")
+def in_the_first_version_the_shallowest_topic_stays_if_none_is_allowed(room):
+    """Alice takes Bob's and Carol's power; on two other branches they set the topic."""
+    room.levels("demote", "alice", bob=0, carol=0)
+    room.branch()
+    room.topic("deep", "bob", depth=99)
+    room.branch()
+    room.topic("shallow", "carol", depth=9)
+    return {"power_levels": "demote", "topic": "shallow"}
+
+
+def topics_under_agreed_levels(room):
+    """Both states have Alice's newer levels; one has a topic of before, by a clock far ahead, one a
+    topic since."""
+    room.topic("under_older", "bob", ts=10**12)
+    room.levels("newer", "alice", dave=10)
+    room.topic("under_newer", "alice", ts=0)
+    room.fork = "$under_newer"
+    room.states = [room.state("newer"), room.state("under_newer")]
+
+
+@case("2", "6", "11")
+def levels_that_all_agree_on_are_the_mainline(room):
+    """The levels are unconflicted, and the state that step 3 begins with has them."""
+    topics_under_agreed_levels(room)
+    return {}
+
+
+@case("12")
+def in_version_12_levels_that_all_agree_on_are_no_mainline(room):
+    """The state that step 3 begins with has no levels unless they are conflicted, so the clock decides."""
+    topics_under_agreed_levels(room)
+    return {"topic": "under_older"}
