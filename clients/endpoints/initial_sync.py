@@ -20,7 +20,6 @@ from homeserver.sync.request import TIMEOUT_MS_MAX, parse_since
 __all__ = ["InitialSyncEndpoints"]
 
 MESSAGES_DEFAULT = 10
-TIMEOUT_MS_DEFAULT = 30_000
 _SPEC = "https://spec.matrix.org/v1.19/client-server-api/"
 
 
@@ -74,7 +73,7 @@ class InitialSyncEndpoints:
     async def get_events(self, request: Request) -> Response:
         """Tell what happened since the client's token, in all rooms of the user or in one, waiting for it."""
         since = parse_since(request.query_maybe("from"))
-        timeout_ms = request.query_integer("timeout", TIMEOUT_MS_DEFAULT, at_most=TIMEOUT_MS_MAX)
+        timeout_ms = request.query_integer("timeout", 0, at_most=TIMEOUT_MS_MAX)
         room_id = request.query_maybe("room_id")
         if room_id is None:
             return _stretch(await self._event_stream.read(request.requester, since, timeout_ms))
