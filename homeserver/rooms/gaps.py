@@ -97,7 +97,8 @@ class Gaps:
         """Ask a server for those of some events that are not stored, and take them in as outliers.
 
         Raises:
-            Unavailable: there are too many of them.
+            Unavailable: there are too many of them, or the server did not tell all of them. Those that it
+                told are stored, so it need not tell them again.
         """
         asked = list(event_ids)
         known = await self._events.by_ids(asked)
@@ -108,12 +109,15 @@ class Gaps:
 
         async def fetch_one(event_id: str) -> Any:
             async with limit:
-                with suppress(Unavailable):  # an event less: what it would have allowed is rejected
+                with suppress(Unavailable):
                     return await in_time(self._remote.event(server, event_id))
             return None
 
         found = await asyncio.gather(*[fetch_one(event_id) for event_id in missing])
-        await self._outliers.store(room, [pdu for pdu in found if pdu is not None])
+        told = [pdu for pdu in found if pdu is not None]
+        await self._outliers.store(room, told)
+        if len(told) < len(missing):  # a state that lacks some of its events would be another state
+            raise Unavailable(f"{server} does not tell all the events that it names.")
 
     async def fetch_auth_events(self, server: str, room: RoomActor, event: Event) -> None:
         """Ask a server for the auth chain of an event, and take it in."""

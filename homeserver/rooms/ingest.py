@@ -45,7 +45,7 @@ FETCHES_DEEP_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """It cannot be placed, since nobody tells what was before it; it may come again.
+    """It cannot be placed, since nobody tells what was before it or allowed it; it may come again.
 
     Attributes:
         reason: a sentence.
@@ -146,7 +146,7 @@ class Ingest:
             if known is not None and known.flags & EventFlags.REJECTED:
                 verdict = Rejected(verdict.event, "It was rejected before its place was known.")
             return await self._placing.place(await self._arrival(receipt, verdict, known))
-        except _NoStateBeforeError as error:
+        except _PastUnknownError as error:
             return Postponed(str(error))
 
     async def _arrival(
@@ -197,6 +197,9 @@ class Ingest:
         if len(stored) < len(set(event.auth_events)):
             await self._gaps.fetch_auth_events(receipt.server, receipt.room, event)
             stored = await self._events.by_ids(event.auth_events)
+        missing = set(event.auth_events) - stored.keys()
+        if missing:  # somebody may have them, so the event is not rejected for that
+            raise _PastUnknownError(f"Nobody tells of its auth events {', '.join(sorted(missing))}.")
         rejected = {event_id for event_id, one in stored.items() if one.flags & EventFlags.REJECTED}
         return {event_id: one.event for event_id, one in stored.items()}, rejected
 
@@ -212,7 +215,7 @@ class Ingest:
             try:
                 groups.add(await self._gaps.state_after(receipt.server, room, event_id))
             except Unavailable as error:
-                raise _NoStateBeforeError(error.error) from error
+                raise _PastUnknownError(error.error) from error
         create = room.create
         assert create is not None, "a stored room has been created"
         return await self._resolution.resolve(room.room_nid, create, groups) if groups else StateChain()
@@ -245,5 +248,5 @@ class Ingest:
             )
 
 
-class _NoStateBeforeError(Exception):
-    """Nobody tells what the state before an event was."""
+class _PastUnknownError(Exception):
+    """Nobody tells what allowed an event, or what the state before it was."""

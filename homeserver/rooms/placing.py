@@ -214,11 +214,11 @@ class Placing:
         if plan.kept:
             create = room.create
             assert create is not None
-            chains = await self._state_at.groups.chains(room.room_nid, [one.group for one in plan.kept])
+            ends = await self._state_at.groups.chains(room.room_nid, [one.group for one in plan.kept])
+            chains = [*([after] if plan.is_end else []), *ends.values()]
             nearest, changes = await self._resolution.plan(
-                room.room_nid, create, [after, *chains.values()],
-                Overlay(nid, arrival.event, arrival.auth_nids),
-            )  # fmt: skip
+                room.room_nid, create, chains, Overlay(nid, arrival.event, arrival.auth_nids)
+            )
             plan.nearest, plan.changes = None if nearest is after else nearest, changes
             current = nearest.after(_PROVISIONAL_GROUP, nearest.plan(changes)) if changes else nearest
         plan.entries = await self._state_at.entries(room.room_nid, room.chain, current, {nid: arrival.event})
@@ -239,10 +239,12 @@ class Placing:
             if not planned.is_step or nid != position:
                 add_state_group(write, room.room_nid, position, planned)
         self._add_event(write, plan, arrival, position)
-        chain = room.chain
-        if plan.is_end:
+        chain, extremities = room.chain, room.extremities
+        if plan.moves_ends:
             chain = self._current_chain(write, plan, after, nid)
-        extremities = (*plan.kept, Extremity(event, after.group)) if plan.is_end else room.extremities
+            extremities = plan.kept
+        if plan.is_end:
+            extremities = (*extremities, Extremity(event, after.group))
         add_room_tip(
             write, room.room_nid, extremities=[one.event.event_id for one in extremities],
             depth=max(one.event.depth for one in extremities), last_position=position,
@@ -276,8 +278,9 @@ class Placing:
         )
         add_rows(write, room, event, arrival.numbers, place, outlier_nid=arrival.outlier_nid)
         plan.redactions.add(write, room.room_nid, position)
-        for event_id in arrival.lacking:
-            add_backward_extremity(write, room.room_nid, event_id, position)
+        if not isinstance(plan.verdict, Rejected):
+            for event_id in arrival.lacking:
+                add_backward_extremity(write, room.room_nid, event_id, position)
         if plan.is_named:
             add_found_event(write, room.room_nid, event.event_id)
 

@@ -12,6 +12,8 @@ __all__ = [
     "add_waiting_redaction",
 ]  # fmt: skip
 
+_NOT_ACCEPTED = int(EventFlags.REJECTED | EventFlags.SOFT_FAILED)
+
 _MOVE = Statement(
     name="events_moved",
     rank=25,
@@ -116,9 +118,12 @@ class Graph:
         self._database = database
 
     async def is_named(self, room_nid: int, event_id: str) -> bool:
-        """Say whether an event that has no place here is named as a predecessor by one that has."""
+        """Say whether an event that has no place here is named as a predecessor by an accepted one."""
         row = await self._database.fetch_one(
-            "SELECT 1 FROM backward_extremities WHERE room_nid = %b::bigint AND event_id = %b LIMIT 1",
+            "SELECT 1 FROM backward_extremities AS named JOIN events"
+            " ON events.room_nid = named.room_nid AND events.position = named.position"
+            f" AND events.flags & {_NOT_ACCEPTED} = 0"
+            " WHERE named.room_nid = %b::bigint AND named.event_id = %b LIMIT 1",
             room_nid, event_id,
         )  # fmt: skip
         return row is not None

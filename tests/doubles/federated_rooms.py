@@ -9,7 +9,6 @@ from homeserver.core.event.builder import build_event
 from homeserver.core.identifiers import server_name_of
 from homeserver.core.pdu_verdicts import Accepted
 from homeserver.core.redaction import redact
-from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.signing import event_id_of, verify_json
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import Composer
@@ -115,7 +114,7 @@ class RemoteRooms:
         other = self._network.reach(self._origin, server)
         state = await other.state_before(event_id)
         chain = await other.auth_chain([event.event_id for event in state])
-        return [event.event_id for event in state], [other.named(pdu, room_id) for pdu in chain]
+        return [event.event_id for event in state], [event_id_of(pdu, state[0].rules) for pdu in chain]
 
 
 class RoomsOfServer:
@@ -287,10 +286,6 @@ class RoomsOfServer:
                 if not one.flags & (EventFlags.REJECTED | EventFlags.OUTLIER)
             ]
         return [dict(pdu) for pdu in found[:limit]][::-1]
-
-    def named(self, pdu, room_id):
-        rules = ROOM_VERSIONS["12"] if ":" not in room_id else ROOM_VERSIONS["11"]
-        return event_id_of(pdu, rules)
 
     # What a test looks at.
 

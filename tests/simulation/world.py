@@ -88,6 +88,7 @@ class World:
         content = {"users": levels, "state_default": self.chance.choice((0, 0, 50))}
         await first.server.send(self.room_id, self.creator, "m.room.power_levels", content, "")
         self.actions = Actions(self)
+        await first.news()  # nobody else is in the room to be told
         for node in self.nodes[1:]:
             for user_id in node.users[: self.chance.randint(1, 2)]:
                 if await node.members():
