@@ -266,6 +266,10 @@ class World:
             if change.event.event_id in event_ids
         }
 
+    async def erased_among(self, user_ids):
+        self.reads += 1
+        return ()
+
     async def account_data_after(self, user_id, after):
         self.reads += 1
         return self._kept_by(user_id, lambda change: change.position > after)
