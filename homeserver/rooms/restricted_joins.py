@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from homeserver.core.content.create import creators_of
 from homeserver.core.content.join_rules import allowed_rooms, is_restricted, join_rule_of
-from homeserver.core.content.member import INVITE, JOIN
+from homeserver.core.content.member import BAN, INVITE, JOIN
 from homeserver.core.errors import Forbidden, UnableToAuthoriseJoin, UnableToGrantJoin
 from homeserver.core.identifiers import server_name_of
 from homeserver.rooms.actor import RoomActor
@@ -31,7 +31,7 @@ def needs_admission(room: RoomActor, user_id: str) -> bool:
     """Say whether a user comes into a room only if somebody vouches for them."""
     if not is_restricted(join_rule_of(room.state.get(_JOIN_RULES)), room.rules):
         return False
-    return room.membership(user_id) not in {JOIN, INVITE}
+    return room.membership(user_id) not in {JOIN, INVITE, BAN}  # nobody vouches for the banned
 
 
 @dataclass(frozen=True, slots=True)

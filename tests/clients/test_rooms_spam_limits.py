@@ -83,6 +83,21 @@ async def test_those_who_are_kept_out_do_not_use_up_what_a_room_takes_in(users):
     assert await carol.try_act(room, "join") == LIMITED
 
 
+async def test_the_banned_do_not_use_up_what_a_restricted_room_takes_in(users):
+    alice, bob, carol = await users(joins_per_room=ONCE)
+    space = await alice.create(preset="public_chat")
+    allow = [{"type": "m.room_membership", "room_id": space}]
+    rules = {"type": "m.room.join_rules", "content": {"join_rule": "restricted", "allow": allow}}
+    room = await alice.create(initial_state=[rules])
+    await bob.act(space, "join")
+    await alice.act(room, "ban", user_id=bob.user_id)
+    for _ in range(3):
+        assert await bob.try_act(room, "join") == FORBIDDEN
+
+    await alice.act(room, "invite", user_id=carol.user_id)
+    await carol.act(room, "join")
+
+
 async def test_new_rooms_are_limited_and_upgrades_count(users):
     alice, bob, _ = await users(room_creations=ONCE, invites_per_new_room_max=1)
     too_many = {"invite": [bob.user_id, "@carol:localhost"]}
