@@ -12,7 +12,7 @@ from contextlib import suppress
 from homeserver.config.model import RetentionSection
 from homeserver.core.canonical_json import parse_json
 from homeserver.core.changes import Change, EventChange
-from homeserver.core.content.retention import RETENTION, RetentionPolicy, keeping_of
+from homeserver.core.content.retention import RETENTION, Keeping, RetentionPolicy, keeping_of
 from homeserver.core.errors import NotFound
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.runtime.clock import Clock
@@ -130,28 +130,31 @@ class RoomRetention:
         """Look at every room once: the configuration may be another than the last time."""
         after, kept_only = 0, not self._section.enabled
         while rooms := await self._table.rooms(after, ROOMS_PER_LOOK_MAX, kept_only=kept_only):
-            for room in rooms:
-                await self._compare(room, policy)
+            self._to_check.update([room.room_id for room in rooms if _wants(room, policy) != room.keeping])
+            await self._check_noted(policy)
             after = rooms[-1].room_nid
 
     async def _check_noted(self, policy: RetentionPolicy) -> None:
-        for room_id in sorted(self._to_check):
-            room = await self._table.room(room_id)
-            if room is not None:
-                await self._compare(room, policy)
-            self._to_check.discard(room_id)
+        while self._to_check:
+            # Taken out first: what is noted from now on may come too late for this look.
+            room_id = self._to_check.pop()
+            try:
+                await self._check(room_id, policy)
+            except BaseException:
+                self._to_check.add(room_id)
+                raise
 
-    async def _compare(self, room: RetainedRoom, policy: RetentionPolicy) -> None:
+    async def _check(self, room_id: str, policy: RetentionPolicy) -> None:
         """See to it that a room is kept as it wants; its events move later."""
-        content = None if room.json is None else parse_json(room.json, strict=False).get("content")
-        keeping = keeping_of(content if isinstance(content, dict) else None, policy)
+        room = await self._table.room(room_id)
+        if room is None:
+            return
+        keeping = _wants(room, policy)
         if keeping != room.keeping:
             await self._table.plan(room.room_nid, keeping)
-        if keeping.retention_class == room.keeping.retention_class and room.room_id not in self._to_check:
-            return
         with suppress(NotFound):
             # One that was loaded before the plan was committed has the old class; one loaded later has not.
-            actor = await self._registry.actor(room.room_id)
+            actor = await self._registry.actor(room_id)
             actor.retention_class = keeping.retention_class
             # What was composed before is in the old class: the move must not begin before it is there.
             await self._registry.settled(actor)
@@ -175,6 +178,11 @@ class RoomRetention:
             await self._partitions.make_ahead()
         for retention_class, lifetime_ms in classes.items():
             await self._expiry.expire(retention_class, lifetime_ms)
+
+
+def _wants(room: RetainedRoom, policy: RetentionPolicy) -> Keeping:
+    content = None if room.json is None else parse_json(room.json, strict=False).get("content")
+    return keeping_of(content if isinstance(content, dict) else None, policy)
 
 
 def _concerns(change: EventChange) -> bool:

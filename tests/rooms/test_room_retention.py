@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 
 from homeserver.config.model import RetentionSection
 from homeserver.core.changes import EventChange
+from homeserver.core.errors import Unavailable
+from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.retention import RoomRetention
 from homeserver.runtime.clock import SystemClock
 from storage.retention import Moves
 from storage.tables.events import Events
+from storage.tables.retention import Retention
+from storage.tables.state import State
 from tests.doubles.rooms import RoomsServer
 
 DAY = 86_400_000
@@ -249,6 +253,53 @@ async def test_a_word_that_state_resolution_takes_back_does_not_count(
     rooms_server.storage.bus.publish([change])
     await work()
     assert await classes(room) == [("kept", 0)]
+
+
+async def test_a_word_that_comes_while_the_last_one_is_looked_at_counts(
+    rooms_server, alice, room, work, classes, monkeypatch
+):
+    look = Retention.room
+    looks = []
+
+    async def look_too_early(self, room_id):
+        found = await look(self, room_id)
+        looks.append(room_id)
+        if len(looks) == 1:
+            await alice.set_state(room, RETENTION, {"max_lifetime": 20 * DAY})
+        return found
+
+    monkeypatch.setattr(Retention, "room", look_too_early)
+    await alice.set_state(room, RETENTION, {"max_lifetime": WEEK})
+    await work()
+    await alice.send(room, "hello")
+    assert await classes(room) == [("hello", 3)]
+
+
+async def test_a_room_hears_of_its_class_though_the_first_try_failed(
+    rooms_server, alice, room, classes, monkeypatch
+):
+    retention = rooms_server.services.rooms.retention
+    await retention.work()
+    (await rooms_server.services.rooms.registry.actor(room)).retention_class = 1
+
+    async def fail(self, room_id, *keys):
+        raise Unavailable("Try again.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RoomRegistry, "actor", fail)
+        room_row = await Retention(rooms_server.database).room(room)
+        retention.follow([EventChange(1, room, await create_event(rooms_server, room_row))])
+        await rooms_server.database.execute("UPDATE rooms SET retention_lifetime_ms = 1, retention_class = 1")
+        with pytest.raises(Unavailable):
+            await retention.work()
+    await retention.work()
+    await alice.send(room, "hello")
+    assert await classes(room) == [("hello", 0)]
+
+
+async def create_event(server, room):
+    state = State(server.database, Events(server.database))
+    return (await state.current_one(room.room_nid, "m.room.create", "")).event
 
 
 async def test_a_redacted_word_does_not_count(alice, room, work, classes):
