@@ -14,7 +14,8 @@ __all__ = ["AccountDataEndpoints"]
 _GLOBAL = "/user/{userId}/account_data/{type}"
 _OF_ROOM = "/user/{userId}/rooms/{roomId}/account_data/{type}"
 _V3 = "/_matrix/client/v3"
-# MSC3391, not in the specification yet: clients know that it is there by `/versions`.
+# MSC3391, not in the specification yet: clients know that it is there by `/versions`. It also wants a PUT of
+# `{}` to delete; here that stays `{}`, as the specification has it.
 _DELETE = "/_matrix/client/unstable/org.matrix.msc3391"
 
 
