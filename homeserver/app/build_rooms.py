@@ -24,6 +24,7 @@ from homeserver.rooms.sending import Sending
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.rooms.sight import Sight
 from homeserver.rooms.state_at import StateAt
+from homeserver.rooms.state_lists import StateLists
 from homeserver.rooms.state_reads import StateReads
 from storage.tables.aliases import Aliases
 from storage.tables.events import Events
@@ -100,23 +101,22 @@ def build_rooms(
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts
     )
-    state_reads = StateReads(sight=sight, state=tables.state, client_events=history.client_events)
+    lists = StateLists(sight=sight, state=tables.state, client_events=history.client_events)
+    state_reads = StateReads(
+        sight=sight, state=tables.state, client_events=history.client_events, lists=lists
+    )
     return RoomServices(
         creation=entry.creation,
         directory=directory,
         entry=entry,
-        finding=build_finding(
-            runtime, storage, directory=directory, registry=registry, rooms=tables.rooms, sight=sight,
-            server_name=server_name,
-        ),
+        finding=build_finding(runtime, storage, directory=directory, registry=registry, sight=sight),
         history=history,
         initial_sync=InitialSync(
             sight=sight, state_reads=state_reads, history=history.history, events=tables.events,
             memberships=tables.memberships, interning=interning,
         ),
         members=Members(
-            sight=sight, state=tables.state, memberships=tables.memberships, interning=interning,
-            client_events=history.client_events,
+            sight=sight, memberships=tables.memberships, interning=interning, lists=lists
         ),
         membership=entry.membership,
         registry=registry,

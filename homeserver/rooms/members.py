@@ -3,18 +3,20 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmembers
 """
 
+from contextlib import aclosing
 from typing import Any
 
 from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
-from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.sight import Sight
+from homeserver.rooms.state_lists import StateLists
 from storage.interning import Interning
 from storage.tables.memberships import Memberships
-from storage.tables.state import State
 
 __all__ = ["Members", "profile_in"]
+
+_MEMBERS = ("m.room.member",)
 
 
 def profile_in(member: Event) -> dict[str, Any]:
@@ -29,26 +31,23 @@ class Members:
 
     Args:
         sight: who may see what.
-        state: the member events.
         memberships: the rooms of a user.
         interning: numbers of users.
-        client_events: encodes events.
+        lists: reads member events.
     """
 
     def __init__(
         self,
         *,
         sight: Sight,
-        state: State,
         memberships: Memberships,
         interning: Interning,
-        client_events: ClientEvents,
+        lists: StateLists,
     ) -> None:
         self._sight = sight
-        self._state = state
         self._memberships = memberships
         self._interning = interning
-        self._client_events = client_events
+        self._lists = lists
 
     async def member_events(
         self,
@@ -61,23 +60,21 @@ class Members:
     ) -> list[bytes]:
         """The member events of a room, now or at a place in its timeline; for one who left, as of then.
 
+        They come in pieces, which are to be joined by commas.
+
         Raises:
             Forbidden: the user may not see the room.
         """
         view = await self._sight.view(room_id, requester.user_id)
         position = view.until if at is None or (view.until is not None and view.until < at) else at
-        room_nid = view.room.room_nid
-        if position is None:
-            stored = await self._state.current(room_nid, ["m.room.member"])
-        else:
-            stored = await self._state.at(room_nid, position, ["m.room.member"])
-        wanted = [
-            one
-            for one in stored
-            if membership in {None, membership_of(one.event)} and not_membership != membership_of(one.event)
-        ]
-        history = await self._sight.visible_history(view.room, requester.user_id)
-        return await self._client_events.encode(wanted, requester, history)
+
+        def is_wanted(event: Event) -> bool:
+            there = membership_of(event)
+            return membership in {None, there} and not_membership != there
+
+        return await self._lists.encoded(
+            requester, view, position=position, types=_MEMBERS, is_wanted=is_wanted
+        )
 
     async def joined_members(self, requester: Requester, room_id: str) -> dict[str, dict[str, Any]]:
         """Who is in a room, with name and avatar.
@@ -86,12 +83,13 @@ class Members:
             Forbidden: the user is not in the room.
         """
         view = await self._sight.joined(room_id, requester.user_id)
-        stored = await self._state.current(view.room.room_nid, ["m.room.member"])
-        return {
-            one.event.state_key: profile_in(one.event)
-            for one in stored
-            if one.event.state_key is not None and membership_of(one.event) == JOIN
-        }
+        joined = {}
+        async with aclosing(self._lists.pages(view.room.room_nid, None, _MEMBERS)) as pages:
+            async for page in pages:
+                for one in page:
+                    if one.event.state_key is not None and membership_of(one.event) == JOIN:
+                        joined[one.event.state_key] = profile_in(one.event)
+        return joined
 
     async def joined_rooms(self, user_id: str) -> list[str]:
         """The rooms that a user is in."""

@@ -7,6 +7,7 @@ from homeserver.core.errors import NotFound
 from homeserver.core.requester import Requester
 from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.sight import Sight
+from homeserver.rooms.state_lists import StateLists
 from storage.tables.events import StoredEvent
 from storage.tables.state import State
 
@@ -20,27 +21,25 @@ class StateReads:
         sight: who may see what.
         state: the state.
         client_events: encodes it.
+        lists: reads all of it.
     """
 
-    def __init__(self, *, sight: Sight, state: State, client_events: ClientEvents) -> None:
+    def __init__(
+        self, *, sight: Sight, state: State, client_events: ClientEvents, lists: StateLists
+    ) -> None:
         self._sight = sight
         self._state = state
         self._client_events = client_events
+        self._lists = lists
 
     async def all_of(self, requester: Requester, room_id: str) -> list[bytes]:
-        """Every state event, encoded.
+        """Every state event, encoded: in pieces to be joined by commas.
 
         Raises:
             Forbidden: the user may not see the room.
         """
         view = await self._sight.view(room_id, requester.user_id)
-        room_nid = view.room.room_nid
-        if view.until is None:
-            stored = await self._state.current(room_nid)
-        else:
-            stored = await self._state.at(room_nid, view.until)
-        history = await self._sight.visible_history(view.room, requester.user_id)
-        return await self._client_events.encode(stored, requester, history)
+        return await self._lists.encoded(requester, view, position=view.until)
 
     async def one(self, requester: Requester, room_id: str, event_type: str, state_key: str) -> StoredEvent:
         """One state event.

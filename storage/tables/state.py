@@ -1,6 +1,6 @@
 """The current state of rooms: as it is, as it was at a place of the timeline, and its changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
@@ -9,7 +9,9 @@ from storage.state_delta import packed_key
 from storage.tables.events import EVENT_COLUMNS, Events, StoredEvent
 from storage.write import Statement, Write
 
-__all__ = ["CURRENT_STATE_UPSERT", "STATE_CHANGE_INSERT", "State", "StateChange", "add_state"]
+__all__ = [
+    "CURRENT_STATE_UPSERT", "PAGE_KEYS_MAX", "STATE_CHANGE_INSERT", "State", "StateChange", "add_state",
+]  # fmt: skip
 
 CURRENT_STATE_UPSERT = Statement(
     name="current_state",
@@ -43,6 +45,14 @@ _EVENTS = (
 _CURRENT = (
     "SELECT room_nid, position AS nid, position AS place FROM current_state WHERE room_nid = %b::bigint"
 )
+# Of a page every key counts, also one whose event is not there: the next page goes on after the last.
+_PAGE_OF_EVENTS = (
+    " LEFT JOIN moved_events AS moved ON moved.room_nid = found.room_nid AND moved.nid = found.nid"
+    " LEFT JOIN events ON events.room_nid = found.room_nid"
+    " AND events.position = coalesce(moved.position, found.nid) AND events.retention_class = 0"
+    " JOIN rooms ON rooms.room_nid = found.room_nid ORDER BY found.type_nid, found.state_key_nid"
+)
+_AFTER_KEY = " AND (type_nid, state_key_nid) > (%b::integer, %b::integer)"
 _CHANGES = "room_nid, coalesce(nid, position) AS nid, position AS place FROM state_changes"
 _TYPES = " AND type_nid IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
 _NOT_TYPES = " AND type_nid NOT IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
@@ -56,6 +66,9 @@ _KEYS = (
     " JOIN interned_types AS types ON types.text = asked.type"
     " JOIN interned_state_keys AS keys ON keys.text = asked.state_key)"
 )
+
+PAGE_KEYS_MAX = 250
+"""Of a page of the state: some milliseconds of work."""
 
 
 def add_state(
@@ -157,6 +170,50 @@ class State:
             " ORDER BY type_nid, state_key_nid, position DESC",
             room_nid, position, *parameters,
         )  # fmt: skip
+
+    async def pages(
+        self, room_nid: int, position: int | None, types: Sequence[str] | None = None,
+        *, not_types: Sequence[str] | None = None, keys_max: int = PAGE_KEYS_MAX,
+    ) -> AsyncGenerator[list[StoredEvent], None]:  # fmt: skip
+        """Read the state page by page, as a room may have 100,000 members.
+
+        What changes meanwhile is told as it was or as it is; nothing is told twice.
+
+        Args:
+            room_nid: the room.
+            position: as it was just after that; None as it is.
+            types: only these.
+            not_types: none of these.
+            keys_max: of a page, which is ordered by position.
+        """
+        condition, parameters = _of_types(types)
+        if not_types is not None:
+            condition += _NOT_TYPES
+            parameters.append(list(not_types))
+        source = (
+            "room_nid, position AS nid, type_nid, state_key_nid FROM current_state"
+            " WHERE room_nid = %b::bigint"
+        )
+        if position is not None:
+            source = (
+                "DISTINCT ON (type_nid, state_key_nid) room_nid, coalesce(nid, position) AS nid, type_nid,"
+                " state_key_nid FROM state_changes WHERE room_nid = %b::bigint AND position <= %b::bigint"
+            )
+        order = "type_nid, state_key_nid" + ("" if position is None else ", position DESC")
+        query = (
+            f"SELECT {EVENT_COLUMNS}, found.type_nid, found.state_key_nid FROM (SELECT {source}{condition}"
+            f"{_AFTER_KEY} ORDER BY {order} LIMIT %b::bigint) AS found{_PAGE_OF_EVENTS}"
+        )
+        asked = [room_nid] if position is None else [room_nid, position]
+        last = (0, 0)  # below all, as both are numbered from 1
+        while True:
+            rows = await self._database.fetch(query, *asked, *parameters, *last, keys_max)
+            stored = await self._events.assemble([row[:-2] for row in rows if row[0] is not None])
+            stored.sort(key=lambda one: one.position)
+            yield stored
+            if len(rows) < keys_max:
+                return
+            last = rows[-1][-2:]
 
     async def at_of_keys(
         self, room_nid: int, position: int, keys: Iterable[tuple[str, str]]
