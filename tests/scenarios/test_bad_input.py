@@ -51,6 +51,10 @@ class Caller:
         status, answer = self.call("POST", "/_matrix/client/v3/createRoom", b"{}", token=self.token)
         assert status == 200, answer
         self.room_id = answer["room_id"]
+        path = f"/_matrix/client/v3/rooms/{quote(self.room_id)}/send/m.room.message/1"
+        status, answer = self.call("PUT", path, b'{"msgtype":"m.text","body":"hello"}')
+        assert status == 200, answer
+        self.event_id = answer["event_id"]
 
     def call(self, method, path, body=b"", token="own", headers=()):
         sent = dict(headers)
@@ -216,6 +220,9 @@ queries = st.dictionaries(
             "batch_token",
             "username",
             "not_membership",
+            "include",
+            "recurse",
+            "ts",
         ]
     ),
     st.text(max_size=12)
@@ -229,7 +236,12 @@ def _fill(path, data, caller):
     while "{" in path:
         before, _, rest = path.partition("{")
         name, _, after = rest.partition("}")
-        real = {"roomId": caller.room_id, "userId": caller.user_id, "roomIdOrAlias": caller.room_id}.get(name)
+        real = {
+            "eventId": caller.event_id,
+            "roomId": caller.room_id,
+            "roomIdOrAlias": caller.room_id,
+            "userId": caller.user_id,
+        }.get(name)
         choices = segments if real is None else st.just(real) | segments
         path = before + quote(data.draw(choices), safe="") + after
     return path
