@@ -24,7 +24,7 @@ from homeserver.rooms.compose import intern
 from homeserver.rooms.ports import Signatures
 from storage.interning import Interning
 from storage.journal import Journal
-from storage.tables.events import EventFlags, EventPlace, Events, add_event
+from storage.tables.events import EventFlags, EventPlace, Events, StoredEvent, add_event
 from storage.write import Write
 
 __all__ = ["OUTLIERS_MAX", "Outliers", "RoomContext", "in_order", "named"]
@@ -130,7 +130,7 @@ class Outliers:
         known = await self._events.by_ids(fresh)
         fresh = {event_id: pdu for event_id, pdu in fresh.items() if event_id not in known}
         checked: dict[str, _Checked] = {}
-        create = room.create
+        create = room.create or _create_among(known.values(), room)
         ordered = in_order(fresh, "auth_events", room.rules)
         # Not every room version names the create event among the auth events, but all wait for it.
         ordered.sort(key=lambda event_id: fresh[event_id].get("type") != "m.room.create")
@@ -203,6 +203,14 @@ class Outliers:
             committed.append(self._journal.append(write))
         for one in committed:
             await asyncio.shield(one)
+
+
+def _create_among(stored: Iterable[StoredEvent], room: RoomContext) -> Event | None:
+    """Find the event that made a room among what is here already, for a server that comes in again."""
+    for one in stored:
+        if one.event.type == "m.room.create" and one.room_nid == room.room_nid:
+            return None if one.flags & EventFlags.REJECTED else one.event
+    return None
 
 
 class _NoAuthEventsError(Exception):
