@@ -18,6 +18,7 @@ __all__ = ["RELATIONS_MAX", "RelationReads", "RelationsPage"]
 
 RELATIONS_MAX = 500
 _SCANS_MAX = 10
+_SCAN_EVENTS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,10 @@ class RelationReads:
         """The events of the page, and where to go on."""
         whose = Asked(room.requester.user_id, room.view.until, room.ignored)
         found: list[StoredEvent] = []
-        place = asked.start
+        place, count = asked.start, asked.limit + 1
         # Towards the past, a token stands just after the event that has its position.
         beyond = 1 if asked.direction == "b" else 0
         for _ in range(_SCANS_MAX):
-            count = asked.limit + 1
             rows = await self._relations.children(
                 room.room_nid, replace(asked, start=place, limit=count), whose
             )
@@ -84,4 +84,5 @@ class RelationReads:
                 place = row.position - beyond
             if len(rows) < count:
                 return found, None
+            count = min(2 * count, _SCAN_EVENTS_MAX)
         return found, place

@@ -20,6 +20,7 @@ __all__ = ["THREADS_MAX", "ThreadReads", "ThreadRoots"]
 
 THREADS_MAX = 100
 _SCANS_MAX = 10
+_SCAN_THREADS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class ThreadReads:
             place = page.place
             if place is None:
                 break
+            count = min(2 * count, _SCAN_THREADS_MAX)
         return found, place
 
 

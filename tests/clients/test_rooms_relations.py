@@ -1,3 +1,4 @@
+import asyncio
 from urllib.parse import quote
 
 import pytest
@@ -312,3 +313,17 @@ async def test_who_is_not_in_the_room_is_told_that_and_nothing_of_relations(alic
     for where in (room, "!nowhere:localhost"):
         path = carol.send_path(where, None, "m.room.message")
         assert await carol.try_("PUT", path, content) == (403, "M_FORBIDDEN")
+
+
+async def test_a_crowd_that_may_not_be_seen_does_not_end_a_page(alice, bob):
+    initial = [{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}]
+    room = await alice.create(preset="public_chat", initial_state=initial)
+    await bob.act(room, "join")
+    parent = await alice.send(room)
+    seen = await react(alice, room, parent, "seen")
+    await bob.act(room, "leave")
+    await asyncio.gather(*[react(alice, room, parent, str(number)) for number in range(60)])
+    await bob.act(room, "join")
+
+    page = await relations(bob, room, parent, query="?limit=1")
+    assert (ids(page["chunk"]), "next_batch" in page) == ([seen], False)
