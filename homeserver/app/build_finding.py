@@ -16,7 +16,6 @@ from storage.tables.events import Events
 from storage.tables.hierarchy_walks import HierarchyWalks
 from storage.tables.reports import Reports
 from storage.tables.room_cards import RoomCards
-from storage.tables.rooms import Rooms
 from storage.tables.shared_rooms import SharedRooms
 
 __all__ = ["FindingServices", "build_finding"]
@@ -35,13 +34,12 @@ class FindingServices:
 
 
 def build_finding(
-    runtime: Runtime, storage: Storage, *, directory: Directory, registry: RoomRegistry, rooms: Rooms,
-    sight: Sight, server_name: str,
-) -> FindingServices:  # fmt: skip
+    runtime: Runtime, storage: Storage, *, directory: Directory, registry: RoomRegistry, sight: Sight
+) -> FindingServices:
     """Make the services by which rooms are found and reported."""
     database, interning, clock = storage.database, storage.interning, runtime.clock
     events, reports, shared_rooms = Events(database), Reports(database), SharedRooms(database)
-    cards = RoomCards(database, events)
+    cards, rooms = RoomCards(database, events), registry.rooms
     summaries = RoomSummaries(cards=cards, shared_rooms=shared_rooms, interning=interning)
     return FindingServices(
         hierarchy=SpaceHierarchy(
@@ -55,7 +53,7 @@ def build_finding(
         report_reads=ReportReads(reports=reports, events=events, summaries=summaries),
         reporting=Reporting(
             reports=reports, sight=sight, events=events, rooms=rooms, database=database,
-            interning=interning, clock=clock, server_name=server_name,
+            interning=interning, clock=clock, server_name=registry.composer.server_name,
         ),
         summaries=SummaryReader(summaries=summaries, directory=directory),
     )  # fmt: skip
