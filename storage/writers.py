@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from homeserver.core.errors import Unavailable
+from homeserver.core.positions import EPHEMERAL_WRITER_OFFSET
 from homeserver.runtime.clock import Clock
 from storage.pool import Database, Row
 
@@ -18,7 +19,7 @@ LEASE_MS = 3_000
 HEARTBEAT_MS = 1_000
 assert HEARTBEAT_MS * 2 < LEASE_MS, "one heartbeat may be late without the lease running out"
 
-_WRITERS_MAX = 1_024
+_WRITERS_MAX = EPHEMERAL_WRITER_OFFSET
 _NEW_EXPIRY = f"clock_timestamp() + interval '{LEASE_MS} milliseconds'"
 _WRITER = " WHERE writer_id = %b::smallint AND epoch = %b::bigint"
 _RETURNING = (

@@ -28,8 +28,9 @@ ENTRIES_PER_USER_MAX = 20_000
 """Deleted ones count: their rows stay, so that clients who come back get to know."""
 BYTES_PER_USER_MAX = 20_971_520
 
+FULLY_READ = "m.fully_read"
 PUSH_RULES = "m.push_rules"
-_SET_BY_SERVER = frozenset({"m.fully_read", PUSH_RULES})
+_SET_BY_SERVER = frozenset({FULLY_READ, PUSH_RULES})
 
 _Key = tuple[str, str | None, str]
 
@@ -95,6 +96,15 @@ class AccountData:
         """
         _check_is_clients(type_)
         await self.change(user_id, type_, lambda _: None, room_id)
+
+    async def set_fully_read(self, user_id: str, room_id: str, event_id: str) -> None:
+        """Set the marker of how far a user has read everything in a room; it is durable on return.
+
+        Raises:
+            Unavailable: it could not be stored just now.
+        """
+        encoded = orjson.dumps({"event_id": event_id})
+        await self.change(user_id, FULLY_READ, lambda _: encoded, room_id)
 
     async def change(
         self,

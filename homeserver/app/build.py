@@ -21,6 +21,7 @@ from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.accounts.uia import InteractiveAuthentication
 from homeserver.app.account_ports import AccountPorts
+from homeserver.app.build_ephemeral import EphemeralServices, build_ephemeral
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -47,6 +48,7 @@ class Services:
     access_tokens: AccessTokens
     account_data: AccountData
     devices: Devices
+    ephemeral: EphemeralServices
     event_stream: EventStream
     filters: Filters
     interactive: InteractiveAuthentication
@@ -90,6 +92,7 @@ async def build_services(
         configuration, runtime, storage, data_directory=data_directory,
         accounts=AccountPorts(profiles, heeded, heeded, RoomSettings(account_data)),
     )  # fmt: skip
+    ephemeral = build_ephemeral(runtime, storage, account_data, stack)
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
     tasks.start(rooms.retention.run(), "retention")
@@ -97,6 +100,7 @@ async def build_services(
         access_tokens=access_tokens,
         account_data=account_data,
         devices=Devices(database=database, access_tokens=access_tokens),
+        ephemeral=ephemeral,
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
         interactive=InteractiveAuthentication(database=database, clock=clock, randomness=randomness),

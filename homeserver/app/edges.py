@@ -21,6 +21,7 @@ from clients.endpoints.membership import MembershipEndpoints
 from clients.endpoints.mutual_rooms import MutualRoomsEndpoints
 from clients.endpoints.profile import ProfileEndpoints
 from clients.endpoints.push_rules import PushRulesEndpoints
+from clients.endpoints.receipts import ReceiptsEndpoints
 from clients.endpoints.redaction import RedactionEndpoints
 from clients.endpoints.registration import RegistrationEndpoints
 from clients.endpoints.relations import RelationsEndpoints
@@ -33,6 +34,7 @@ from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.threads import ThreadsEndpoints
+from clients.endpoints.typing import TypingEndpoints
 from clients.endpoints.upgrade import UpgradeEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
@@ -66,6 +68,8 @@ def build_edges(
         *_rooms(configuration, services.rooms),
         *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
+        ReceiptsEndpoints(receipts=services.ephemeral.receipts),
+        TypingEndpoints(typing=services.ephemeral.typing),
         InitialSyncEndpoints(
             initial_sync=services.rooms.initial_sync, event_stream=services.event_stream,
             reads=services.sync_reads,

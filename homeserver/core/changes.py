@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
 
-__all__ = ["AccountDataChange", "Change", "EventChange"]
+__all__ = ["AccountDataChange", "Change", "EventChange", "ReceiptChange", "TypingChange"]
 
 _MEMBER = "m.room.member"
 
@@ -94,3 +94,39 @@ class AccountDataChange(Change):
     room_id: str | None
     type: str
     content: bytes | None
+
+
+@dataclass(slots=True, eq=False)
+class ReceiptChange(Change):
+    """A user has read further.
+
+    Attributes:
+        room_id: the room.
+        user_id: who.
+        type: `m.read`, or `m.read.private`, which only the user's own sessions are told.
+        thread_id: `main`, or the ID of a thread's root; None for a receipt of no thread.
+        event_id: up to which event.
+        ts_ms: when, in milliseconds since 1970.
+        event_position: of that event.
+    """
+
+    room_id: str
+    user_id: str
+    type: str
+    thread_id: str | None
+    event_id: str
+    ts_ms: int
+    event_position: int
+
+
+@dataclass(slots=True, eq=False)
+class TypingChange(Change):
+    """Who types in a room has changed. Nothing of it is stored: its positions are of their own kind.
+
+    Attributes:
+        room_id: the room.
+        user_ids: all who type now.
+    """
+
+    room_id: str
+    user_ids: tuple[str, ...]

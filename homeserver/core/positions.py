@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
-    "EPOCH_MS", "POSITION_MAX", "SEQUENCE_MAX", "WRITER_ID_MAX", "SnowflakeClock", "SyncToken", "make",
-    "ms_of", "pagination_token", "parse_pagination_token", "sequence_of", "writer_of",
+    "EPHEMERAL_WRITER_OFFSET", "EPOCH_MS", "POSITION_MAX", "SEQUENCE_MAX", "WRITER_ID_MAX", "SnowflakeClock",
+    "SyncToken", "make", "ms_of", "pagination_token", "parse_pagination_token", "sequence_of", "writer_of",
 ]  # fmt: skip
 
 EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -22,6 +22,10 @@ POSITION_MAX = (1 << 63) - 1
 _MS_SHIFT = _WRITER_BITS + _SEQUENCE_BITS
 _MS_MAX = (1 << _MS_BITS) - 1
 assert _MS_SHIFT + _MS_BITS == 63, "a position is a positive bigint"
+
+EPHEMERAL_WRITER_OFFSET = 512
+"""A process marks what it never stores by the writer ID that is so much above its own, so that a token tells
+what of the two has been heard. Lower ones are leased."""
 
 _WRITERS_PER_TOKEN_MAX = WRITER_ID_MAX + 1
 _TOKEN_CHARACTERS_MAX = 16_384
@@ -139,13 +143,17 @@ class SyncToken:
 
     @property
     def highest(self) -> int:
-        """The highest position of any writer; with one writer, the whole place."""
-        return max(self._positions.values(), default=0)
+        """The highest position of any writer of what is stored; with one writer, the whole place."""
+        return max(self._stored(), default=0)
 
     @property
     def lowest(self) -> int:
-        """The lowest position of any writer: whatever is above it may be new."""
-        return min(self._positions.values(), default=0)
+        """The lowest position of any writer of what is stored: whatever is above it may be new."""
+        return min(self._stored(), default=0)
+
+    def _stored(self) -> list[int]:
+        positions = self._positions
+        return [positions[writer_id] for writer_id in positions if writer_id < EPHEMERAL_WRITER_OFFSET]
 
     def encode(self) -> str:
         """Write the token, URL-safe. Writers are told by their positions, so only those are written."""

@@ -15,6 +15,7 @@ from homeserver.sync.room_state import RoomStates
 from homeserver.sync.sight import Sights
 from homeserver.sync.spans import Span, settled_spans, spans_of
 from homeserver.sync.streams.account_data import AccountData
+from homeserver.sync.streams.ephemeral import Ephemeral
 from homeserver.sync.streams.joined_rooms import JoinedRooms
 from homeserver.sync.streams.left_rooms import LeftRooms
 from homeserver.sync.streams.offered_rooms import OfferedRooms
@@ -61,11 +62,13 @@ class Assembler:
             timelines=timelines, states=states, members=notifier.members, sights=sights
         )
         self._account_data = AccountData(reads)
+        self._ephemeral = Ephemeral(reads, notifier.live_rooms)
         self._streams: tuple[Stream, ...] = (
             self._joined,
             OfferedRooms(reads),
             LeftRooms(timelines=timelines, states=states, sights=sights),
             self._account_data,
+            self._ephemeral,
         )
 
     async def assemble(
@@ -82,6 +85,7 @@ class Assembler:
             # The live case: news in rooms that the user is in and was in before, or account data.
             if spans:
                 await self._joined.incremental(window, spans, body)
+                await self._ephemeral.incremental(window, spans, body)
             if since is not None and not user.account_data.is_quiet_since(since):
                 await self._account_data.incremental(window, spans, body)
             return Delta(next_batch, body.encode(next_batch), body.is_empty)

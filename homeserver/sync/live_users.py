@@ -8,12 +8,13 @@ from itertools import islice
 
 import orjson
 
-from homeserver.core.changes import AccountDataChange, EventChange
+from homeserver.core.changes import AccountDataChange, EventChange, ReceiptChange, TypingChange
 from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.content.invite_permission import INVITE_PERMISSION_CONFIG, blocks_invites_in
 from homeserver.core.content.member import LEAVE, membership_of
 from homeserver.core.positions import SyncToken
 from homeserver.sync.account_data_news import AccountDataNews
+from homeserver.sync.live_rooms import READ_PRIVATE
 from homeserver.sync.ports import MembershipRow, SyncReads
 from homeserver.sync.waiter import Waiter
 
@@ -202,6 +203,17 @@ class LiveUsers:
                 user.note(place)
         for user in targets.values():
             self._apply(user, change)
+            user.note(place)
+
+    def take_in_live(self, change: ReceiptChange | TypingChange) -> None:
+        """Remember that somebody types or has read further; wake those whom it concerns."""
+        place = (change.position, change.room_id)
+        if isinstance(change, ReceiptChange) and change.type == READ_PRIVATE:
+            user = self._users.get(change.user_id)
+            if user is not None:
+                user.note(place)
+            return
+        for user in self._joined.get(change.room_id, ()):
             user.note(place)
 
     def take_in_account_data(self, change: AccountDataChange) -> None:

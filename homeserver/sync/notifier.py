@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from homeserver.cluster.bus import Bus
-from homeserver.core.changes import AccountDataChange, Change, EventChange
+from homeserver.core.changes import AccountDataChange, Change, EventChange, ReceiptChange, TypingChange
 from homeserver.core.positions import SyncToken
+from homeserver.sync.live_rooms import LiveRooms
 from homeserver.sync.live_users import LiveUsers
 from homeserver.sync.members import RoomMembers
 from homeserver.sync.ports import SyncReads
@@ -22,6 +23,7 @@ class Notifier:
         rooms: recent events by room.
         users: the users who are here.
         members: members by room, for summaries.
+        live_rooms: who types in rooms, and who has read how far lately.
         watch: who looks into rooms that they are not in.
     """
 
@@ -31,6 +33,7 @@ class Notifier:
         self.users = LiveUsers(reads, lambda: self.heard)
         self.members = RoomMembers(reads)
         self.watch = RoomWatch()
+        self.live_rooms = LiveRooms(heads)
         self._unsubscribe: Callable[[], None] | None = None
 
     @classmethod
@@ -62,4 +65,7 @@ class Notifier:
                 self.watch.ring(change.room_id)
             elif isinstance(change, AccountDataChange):
                 self.users.take_in_account_data(change)
+            elif isinstance(change, ReceiptChange | TypingChange):
+                self.live_rooms.take_in(change)
+                self.users.take_in_live(change)
         self.heard = heard

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from homeserver.core.changes import AccountDataChange
+from homeserver.core.changes import AccountDataChange, ReceiptChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
@@ -99,6 +99,9 @@ class SyncReads(Protocol):
         self, user_id: str, room_ids: Collection[str]
     ) -> Sequence[AccountDataChange]:
         """All account data of a user for some rooms, also what is deleted, by position."""
+
+    async def receipts_of(self, room_id: str, after: int) -> Sequence[ReceiptChange]:
+        """The receipts of a room above a position, the latest ones of very many, by position."""
 
     async def seen(self, room_id: str, user_id: str, event_ids: Collection[str]) -> Collection[str]:
         """Those of several events that a user may see, by the state before each of them."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from homeserver.core.changes import AccountDataChange
+from homeserver.core.changes import AccountDataChange, ReceiptChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
@@ -13,7 +13,7 @@ from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
-from storage.tables import account_data
+from storage.tables import account_data, receipts
 from storage.tables.erased_users import ErasedUsers
 from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.memberships import Memberships
@@ -24,6 +24,9 @@ from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions, transaction_id_in
 
 __all__ = ["StoredReads"]
+
+RECEIPTS_PER_ROOM_MAX = 1_000
+"""Told to a client that is new to a room: who has read lately."""
 
 GROUPS_BYTES_MAX = 8 * 1024 * 1024
 """Only events on branches are looked up by the state before them."""
@@ -74,8 +77,10 @@ class StoredReads:
         ]
 
     async def last_positions(self, room_ids: Collection[str]) -> dict[str, int]:
-        """The position of the last event of each room."""
-        return await self._rooms.last_positions_by_id(room_ids)
+        """The position of the last event or receipt of each room."""
+        last = await self._rooms.last_positions_by_id(room_ids)
+        read = await receipts.last_positions(self._database, room_ids)
+        return {room_id: max(position, read.get(room_id, 0)) for room_id, position in last.items()}
 
     async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
         """(user ID, membership, position) of everybody who ever was in a room, by position."""
@@ -154,6 +159,13 @@ class StoredReads:
     ) -> Sequence[AccountDataChange]:
         """All account data of a user for some rooms, also what is deleted, by position."""
         return await account_data.of_rooms(self._database, user_id, room_ids)
+
+    async def receipts_of(self, room_id: str, after: int) -> Sequence[ReceiptChange]:
+        """The receipts of a room above a position, the latest ones of very many, by position."""
+        room_nid = await self._room_nid(room_id)
+        return await receipts.of_room(
+            self._database, room_nid, room_id, after=after, limit=RECEIPTS_PER_ROOM_MAX
+        )
 
     async def seen(self, room_id: str, user_id: str, event_ids: Collection[str]) -> Collection[str]:
         """Those of several events that a user may see, by the state before each of them."""

@@ -99,7 +99,7 @@ class Event:
         return event
 
     def pruned(self) -> "Event":
-        """Make a copy with no more than a redaction would leave, for readers who may not see what was said."""
+        """Make a copy with no more than a redaction leaves, for readers who may not see what was said."""
         pdu = redact(self.pdu, self.rules)
         event = Event(pdu, encode_for_rules(pdu, self.rules), self.rules, self.event_id)
         event.redacted_because = self.redacted_because

@@ -1,0 +1,1 @@
+"""What is live in rooms: who types, who has read how far."""

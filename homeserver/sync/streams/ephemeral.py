@@ -1,0 +1,91 @@
+"""What is live in joined rooms: `rooms.join.….ephemeral`, who types and who has read how far."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from homeserver.core.changes import ReceiptChange
+from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
+from homeserver.sync.body import Body
+from homeserver.sync.live_rooms import READ_PRIVATE, LiveRooms
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.request import Window
+from homeserver.sync.spans import Section, Span
+
+__all__ = ["Ephemeral"]
+
+_RECEIPT = "m.receipt"
+_TYPING = "m.typing"
+
+
+class Ephemeral:
+    """Tells who types, and receipts."""
+
+    def __init__(self, reads: SyncReads, live_rooms: LiveRooms) -> None:
+        self._reads = reads
+        self._live_rooms = live_rooms
+
+    async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
+        """Who types now, and how far others have read."""
+        for span in spans:
+            if span.section is Section.JOIN:
+                receipts = await self._reads.receipts_of(span.room_id, 0)
+                self._tell(window, span.room_id, self._live_rooms.typing(span.room_id, None), receipts, body)
+
+    async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
+        """What changed; of rooms that are new to the client, all."""
+        since = window.since
+        assert since is not None, "an increment has a beginning"
+        for span in spans:
+            if span.section is not Section.JOIN:
+                continue
+            if span.anew or window.request.full_state:
+                await self.complete(window, [span], body)
+                continue
+            room_id = span.room_id
+            receipts = self._live_rooms.receipts_after(room_id, since)
+            if receipts is None:
+                stored = await self._reads.receipts_of(room_id, since.lowest)
+                receipts = [one for one in stored if not since.covers(one.position)]
+            typing = self._live_rooms.typing(room_id, since)
+            if receipts or typing is not None:
+                self._tell(window, room_id, typing, receipts, body)
+
+    @staticmethod
+    def _tell(
+        window: Window, room_id: str, typing: Sequence[str] | None, receipts: Iterable[ReceiptChange],
+        body: Body,
+    ) -> None:  # fmt: skip
+        wanted = window.request.filter.room.ephemeral
+        if not room_passes(wanted, room_id):
+            return
+        content = _receipts_content(window, receipts)
+        events: list[bytes] = []
+        if content and _passes(wanted, _RECEIPT):
+            events.append(b'{"type":"m.receipt","content":%b}' % orjson.dumps(content))
+        if typing is not None and _passes(wanted, _TYPING):
+            others = [user_id for user_id in typing if user_id not in window.user.ignored]
+            events.append(b'{"type":"m.typing","content":{"user_ids":%b}}' % orjson.dumps(others))
+        if events:
+            body.add(body.joined, room_id, b'"ephemeral":{"events":[%b]}' % b",".join(events))
+
+
+def _receipts_content(window: Window, receipts: Iterable[ReceiptChange]) -> dict[str, Any]:
+    """Put receipts together by event, kind and user; private ones of others are left out.
+
+    Spec: https://spec.matrix.org/v1.19/client-server-api/#mreceipt
+    """
+    content: dict[str, Any] = {}
+    for one in receipts:
+        if one.type == READ_PRIVATE and one.user_id != window.user.user_id:
+            continue
+        receipt: dict[str, Any] = {"ts": one.ts_ms}
+        if one.thread_id is not None:
+            receipt["thread_id"] = one.thread_id
+        content.setdefault(one.event_id, {}).setdefault(one.type, {})[one.user_id] = receipt
+    return content
+
+
+def _passes(wanted: RoomEventFilter, event_type: str) -> bool:
+    return wanted.passes_all or event_passes(wanted, event_type, "", {})
