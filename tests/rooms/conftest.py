@@ -11,6 +11,7 @@ from storage.tables.rooms import Rooms
 from storage.tables.state import State
 from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions
+from tests.doubles.federated_rooms import Network, RoomsOfServer
 from tests.doubles.rooms import RoomsServer
 
 
@@ -65,3 +66,21 @@ def make_registry(rooms_server, database):
 def registry(make_registry):
     return make_registry()
 
+
+@pytest.fixture
+async def network():
+    return Network()
+
+
+@pytest.fixture
+async def a(database, network):
+    server = await RoomsOfServer("a.example", database, network).start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def b(make_database, network):
+    server = await RoomsOfServer("b.example", await make_database(), network).start()
+    yield server
+    await server.stop()

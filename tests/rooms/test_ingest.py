@@ -6,30 +6,10 @@ from homeserver.core.event.builder import build_event
 from homeserver.core.identifiers import server_name_of
 from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed
 from storage.tables.events import EventFlags
-from tests.doubles.federated_rooms import Network, RoomsOfServer
 from tests.factory.room_timeline import signing_key_of
 
 ALICE, BOB, CAROL = "@alice:a.example", "@bob:b.example", "@carol:a.example"
 VERSIONS = ("1", "10", "12")
-
-
-@pytest.fixture
-async def network():
-    return Network()
-
-
-@pytest.fixture
-async def a(database, network):
-    server = await RoomsOfServer("a.example", database, network).start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def b(make_database, network):
-    server = await RoomsOfServer("b.example", await make_database(), network).start()
-    yield server
-    await server.stop()
 
 
 @pytest.fixture(params=VERSIONS)

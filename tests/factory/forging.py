@@ -1,0 +1,20 @@
+"""Events as a server that keeps to no rules would make them: like another event, but for what a test wants."""
+
+from homeserver.core.event.builder import build_event
+from homeserver.core.identifiers import server_name_of
+from tests.factory.room_timeline import signing_key_of
+
+__all__ = ["forged"]
+
+
+def forged(like, **other):
+    """Make a signed event like another one, by the sender, at the place and with the content that are given."""
+    sender = other.pop("sender", like.sender)
+    signer = other.pop("signer", server_name_of(sender))
+    return build_event(**{
+        "rules": like.rules, "type": like.type, "sender": sender, "content": dict(like.content),
+        "state_key": like.state_key, "room_id": like.room_id, "prev_events": list(like.prev_events),
+        "auth_events": list(like.auth_events), "depth": like.depth,
+        "origin_server_ts": like.origin_server_ts + 1, "server_name": server_name_of(sender),
+        "signing_key": signing_key_of(signer), **other,
+    })  # fmt: skip
