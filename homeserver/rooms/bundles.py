@@ -129,6 +129,11 @@ def _first(event_ids: Sequence[str], children: dict[str, StoredEvent]) -> Stored
     return next((children[event_id] for event_id in event_ids if event_id in children), None)
 
 
+def _replaces(child: StoredEvent | None) -> bool:
+    # Of what an erased user said, the reader may see too little to put in an event's place.
+    return child is not None and relation_of(child.event.content) is not None
+
+
 def _bundle(
     parent: Event,
     summary: Summary | None,
@@ -144,7 +149,7 @@ def _bundle(
     relation = relation_of(parent.content)
     # A redacted event is not brought back by its edits, and what is an edit itself is not edited.
     if parent.redacted_because is None and (relation is None or relation.rel_type != REPLACE):
-        edit = _first(summary.edits, children)
+        edit = _first([event_id for event_id in summary.edits if _replaces(children.get(event_id))], children)
         if edit is not None:
             parts.append(b'"m.replace":' + encode(edit, None))
     references = [{"event_id": event_id} for event_id in summary.references if event_id in children]

@@ -6,11 +6,8 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#querying-threads-in-a-roo
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from homeserver.core.event.pdu import Event
 from homeserver.core.positions import pagination_token
-from homeserver.core.redaction import redact
 from homeserver.core.requester import Requester
-from homeserver.core.signing import encode_for_rules
 from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.timeline import Timeline, VisibleRoom
 from storage.tables.events import StoredEvent
@@ -88,10 +85,4 @@ class ThreadReads:
 
 def _as_seen(root: StoredEvent, room: VisibleRoom) -> StoredEvent:
     """A root as its reader sees it: redacted if an ignored user sent it, since the thread is shown."""
-    event = root.event
-    if event.sender not in room.ignored:
-        return root
-    pdu = redact(event.pdu, event.rules)
-    redacted = Event(pdu, encode_for_rules(pdu, event.rules), event.rules, event.event_id)
-    redacted.redacted_because = event.redacted_because
-    return replace(root, event=redacted)
+    return replace(root, event=root.event.pruned()) if root.event.sender in room.ignored else root

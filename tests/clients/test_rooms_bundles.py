@@ -254,3 +254,13 @@ async def test_many_replies_at_once_are_all_counted(alice, bob, room):
     )
 
     assert (await bundled(alice, room, root))["m.thread"]["count"] == 40
+
+
+async def test_an_edit_by_an_erased_user_is_told_only_to_those_who_were_there(alice, bob, carol, room):
+    parent = await bob.send(room)
+    edited = await edit(bob, room, parent, "better")
+    await carol.act(room, "join")
+    await alice.server.storage.reads.erased_users.add(bob.user_id, 1)
+
+    assert (await bundled(alice, room, parent))["m.replace"]["event_id"] == edited
+    assert await bundled(carol, room, parent) == {}
