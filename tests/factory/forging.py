@@ -1,4 +1,4 @@
-"""Events as a server that keeps to no rules would make them: like another event, but for what a test wants."""
+"""Events as a server makes them that keeps to no rules: like another one, but for what a test wants."""
 
 from homeserver.core.event.builder import build_event
 from homeserver.core.identifiers import server_name_of
@@ -8,7 +8,7 @@ __all__ = ["forged"]
 
 
 def forged(like, **other):
-    """Make a signed event like another one, by the sender, at the place and with the content that are given."""
+    """Make a signed event like another one, but for what is given."""
     sender = other.pop("sender", like.sender)
     signer = other.pop("signer", server_name_of(sender))
     return build_event(**{

@@ -1,4 +1,4 @@
-"""Events that come late or without what is before them: nothing is refused for that, and the graph ends once."""
+"""Events that come late or without what is before them: none is refused for it, and the graph ends once."""
 
 import pytest
 
@@ -131,7 +131,7 @@ async def test_what_a_rejected_event_names_is_an_end_even_if_its_state_was_told(
 
 
 async def test_who_comes_in_again_believes_what_happened_meanwhile(a, b, room):
-    # The create event is here already. Room versions that do not name it as an auth event need it all the same.
+    # The create event is here already. Room versions that do not name it as an auth event need it too.
     await b.send(room, BOB, "m.room.member", {"membership": "leave"}, BOB)
     left = await b.extremities(room)
     await a.accept("b.example", room, *[(await b.events.by_id(one)).event for one in left])
