@@ -18,7 +18,7 @@ from homeserver.rooms.room_state import RoomState
 from storage.state_chain import StateChain
 from storage.tables.events import EventNumbers
 
-__all__ = ["Extremity", "RoomActor", "StateEntry", "Step"]
+__all__ = ["Extremity", "RoomActor", "StateEntry", "Step", "StoredRoom"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,16 @@ class Step:
     extremities: tuple[Extremity, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRoom:
+    """A room as storage has it; see `RoomActor`."""
+
+    chain: StateChain
+    extremities: tuple[Extremity, ...]
+    last_position: int
+    retention_class: int
+
+
 class RoomActor:
     """A room in memory; only `homeserver.rooms.registry` and the commands that run under it change it.
 
@@ -94,20 +104,18 @@ class RoomActor:
     )  # fmt: skip
 
     def __init__(
-        self, room_id: str, room_nid: int, rules: RoomVersionRules, *, state: RoomState | None = None,
-        chain: StateChain | None = None, extremities: Sequence[Extremity] = (), last_position: int = 0,
-        retention_class: int = 0,
-    ) -> None:  # fmt: skip
-        """Take a room as storage has it; without a state, one that is being made."""
+        self, room_id: str, room_nid: int, rules: RoomVersionRules, stored: StoredRoom | None = None
+    ) -> None:
+        """Take a room as storage has it, or one that is being made."""
         self.room_id = room_id
         self.room_nid = room_nid
         self.rules = rules
-        self.state = RoomState(is_whole=True) if state is None else state
-        self.chain = StateChain() if chain is None else chain
-        self.extremities = tuple(extremities)
-        self.depth = max((one.event.depth for one in extremities), default=0)
-        self.last_position = last_position
-        self.retention_class = retention_class
+        self.state = RoomState(is_whole=stored is None)
+        self.chain = StateChain() if stored is None else stored.chain
+        self.extremities = () if stored is None else stored.extremities
+        self.depth = max((one.event.depth for one in self.extremities), default=0)
+        self.last_position = 0 if stored is None else stored.last_position
+        self.retention_class = 0 if stored is None else stored.retention_class
         self.writes_in_flight = 0
         self.last_commit: asyncio.Future[None] | None = None
         self.gate: asyncio.Future[None] | None = None

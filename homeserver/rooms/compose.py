@@ -1,5 +1,7 @@
 """From a draft to a signed event that its room allows, and to the rows that store it. No awaits here."""
 
+from dataclasses import dataclass
+
 from homeserver.core.auth.check import authorize
 from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.changes import EventChange
@@ -23,11 +25,24 @@ from storage.tables.state import add_state
 from storage.tables.state_groups import add_state_group
 from storage.write import Write
 
-__all__ = ["Composer", "add_rows", "add_state_rows", "add_step", "intern", "known_numbers"]
+__all__ = ["Composed", "Composer", "add_rows", "add_state_rows", "add_step", "intern", "known_numbers"]
 
 MEMBER = "m.room.member"
 _CREATE: StateKey = ("m.room.create", "")
 _NOT_FORGOTTEN = False
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """An event of ours that its room allows.
+
+    Attributes:
+        event: the event.
+        auth_nids: the numbers of its auth events.
+    """
+
+    event: Event
+    auth_nids: list[int]
 
 
 class Composer:
@@ -48,11 +63,8 @@ class Composer:
         """Tell the time by the clock that events are stamped with."""
         return self._clock.now_ms()
 
-    def compose(self, room: RoomActor, draft: Draft) -> tuple[Event, list[int]]:
+    def compose(self, room: RoomActor, draft: Draft) -> Composed:
         """Build, sign and authorise the event that would follow in the room; the room stays as it is.
-
-        Returns:
-            The event, and the numbers of its auth events.
 
         Raises:
             BadJson: the content has no canonical JSON.
@@ -82,7 +94,7 @@ class Composer:
         denied = authorize(event, state)
         if denied is not None:
             raise Forbidden(denied.reason)
-        return event, [room.state.nid(key) for key in found]
+        return Composed(event, [room.state.nid(key) for key in found])
 
 
 def known_numbers(interning: Interning, draft: Draft) -> EventNumbers | None:
@@ -120,15 +132,15 @@ async def intern(interning: Interning, drafts: list[Draft]) -> list[EventNumbers
 
 
 def add_step(
-    write: Write, room: RoomActor, event: Event, auth_nids: list[int], numbers: EventNumbers, position: int,
-    *, server_name: str, is_withheld: bool = False,
+    write: Write, room: RoomActor, composed: Composed, numbers: EventNumbers, position: int, *,
+    server_name: str, is_withheld: bool = False,
 ) -> tuple[EventChange, Step]:  # fmt: skip
     """Add an event of ours, which follows all that is in the room; returns what it makes of the room.
 
     Raises:
         NotLoadedError: what it replaces is not at hand.
     """
-    chain = room.chain
+    event, chain = composed.event, room.chain
     entries = []
     if event.state_key is not None:
         assert numbers.state_key_nid is not None
@@ -139,7 +151,7 @@ def add_step(
             add_state_group(write, room.room_nid, position, planned)
         chain = chain.after(position, planned)
     flags = EventFlags.WITHHELD if is_withheld else EventFlags.NONE
-    place = EventPlace(position, room.chain.group, auth_nids, flags, room.retention_class)
+    place = EventPlace(position, room.chain.group, composed.auth_nids, flags, room.retention_class)
     add_rows(write, room, event, numbers, place)
     change = EventChange(
         position, event.room_id, event, state_group=room.chain.group, is_withheld=is_withheld

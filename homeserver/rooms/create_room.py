@@ -149,12 +149,12 @@ class RoomCreation:
         position = 0
         for draft, numbered in zip(drafts, numbers, strict=True):
             try:
-                event, auth_nids = self._composer.compose(room, draft)
+                composed = self._composer.compose(room, draft)
             except Forbidden as error:
                 raise InvalidRoomState(f"The {draft.type} event is not allowed: {error.error}") from None
             position = self._registry.journal.next_position()
             _, step = add_step(
-                write, room, event, auth_nids, numbered, position, server_name=self._composer.server_name
+                write, room, composed, numbered, position, server_name=self._composer.server_name
             )
             room.advance(step)
         return position

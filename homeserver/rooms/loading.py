@@ -7,8 +7,8 @@ from homeserver.core.auth.selection import StateKey
 from homeserver.core.errors import NotFound
 from homeserver.core.identifiers import parse_room_id
 from homeserver.core.room_versions import rules_for
-from homeserver.rooms.actor import Extremity, RoomActor
-from homeserver.rooms.room_state import ESSENTIAL_KEYS, RoomState
+from homeserver.rooms.actor import Extremity, RoomActor, StoredRoom
+from homeserver.rooms.room_state import ESSENTIAL_KEYS
 from storage.tables.events import Events
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
@@ -55,10 +55,8 @@ class RoomLoading:
         extremities = [
             Extremity(ends[event_id].event, ends[event_id].group_after or 0) for event_id in tip.extremities
         ]
-        actor = RoomActor(
-            room_id, row.room_nid, rules, state=RoomState(), chain=chain, extremities=extremities,
-            last_position=tip.last_position, retention_class=tip.retention_class,
-        )  # fmt: skip
+        stored = StoredRoom(chain, tuple(extremities), tip.last_position, tip.retention_class)
+        actor = RoomActor(room_id, row.room_nid, rules, stored)
         await self.load_state(actor, ESSENTIAL_KEYS)
         return actor
 

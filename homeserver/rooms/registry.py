@@ -181,11 +181,12 @@ class RoomRegistry:
                 there = None if draft.state_key is None else actor.state.get((draft.type, draft.state_key))
                 return Sent("" if there is None else there.event_id, actor.last_commit)
             draft = decided
-        event, auth_nids = self.composer.compose(actor, draft)
+        composed = self.composer.compose(actor, draft)
+        event = composed.event
         position = self.journal.next_position()
         write = Write()
         change, step = add_step(
-            write, actor, event, auth_nids, numbers, position, server_name=self.composer.server_name,
+            write, actor, composed, numbers, position, server_name=self.composer.server_name,
             is_withheld=draft.is_withheld,
         )  # fmt: skip
         add_room_tip(
