@@ -29,6 +29,23 @@ from tests.sync.sync_world import requester
 COUNT = 200
 
 
+def registry_of(database, journal, interning, clock):
+    return RoomRegistry(
+        composer=Composer(
+            server_name="example.org", signing_key=SigningKey.generate(b"x" * 32, "a"), clock=clock
+        ),
+        journal=journal,
+        interning=interning,
+        loading=RoomLoading(
+            rooms=Rooms(database),
+            events=Events(database),
+            state=State(database, Events(database)),
+            groups=StateGroups(database),
+        ),
+        sent_before=SentBefore(Transactions(database)),
+    )
+
+
 async def test_two_people_talk_at_once_and_see_the_same(database):
     world = StoredWorld(database)
     world.create(ROOM, ALICE)
@@ -41,20 +58,7 @@ async def test_two_people_talk_at_once_and_see_the_same(database):
     await journal.start()
     notifier = await Notifier.start(bus, world.source)
     sync = Sync(reads=world.source, notifier=notifier, clock=clock)
-    registry = RoomRegistry(
-        composer=Composer(
-            server_name="example.org", signing_key=SigningKey.generate(b"x" * 32, "a"), clock=clock
-        ),
-        journal=journal,
-        interning=world.interning,
-        loading=RoomLoading(
-            rooms=Rooms(database),
-            events=Events(database),
-            state=State(database, Events(database)),
-            groups=StateGroups(database),
-        ),
-        sent_before=SentBefore(Transactions(database)),
-    )
+    registry = registry_of(database, journal, world.interning, clock)
     acknowledged = set()
     transactions = {}
 
