@@ -13,13 +13,13 @@ from operator import neg
 
 from homeserver.core.state.world import Asking, NeedUnconflicted, World
 
-__all__ = ["ancestors_down_to", "auth_difference", "conflicted_subgraph"]
+__all__ = ["auth_difference", "conflicted_subgraph"]
 
 _BATCH_NODES_MIN, _BATCH_NODES_MAX = 16, 2_048
 """How many nodes are asked for at a time; more and more, since most walks are short and a few very long."""
 
 
-def ancestors_down_to(world: World, nids: Collection[int], lowest: int) -> Asking[set[int]]:
+def _ancestors_down_to(world: World, nids: Collection[int], lowest: int) -> Asking[set[int]]:
     """Find the events themselves and what is in their auth chains, leaving out numbers below `lowest`."""
     level = {nid for nid in nids if nid >= lowest}
     found = set(level)
@@ -35,7 +35,7 @@ def conflicted_subgraph(world: World, conflicted: Collection[int]) -> Asking[set
     """Find the conflicted state subgraph: all that lies on a path from one conflicted event to another."""
     if not conflicted:
         return set()
-    reached = yield from ancestors_down_to(world, conflicted, min(conflicted))
+    reached = yield from _ancestors_down_to(world, conflicted, min(conflicted))
     on_path: set[int] = set()
     for nid in sorted(reached):  # auth events come first
         if nid in conflicted or not on_path.isdisjoint(world.auth_events[nid]):

@@ -5,11 +5,10 @@ Spec: https://spec.matrix.org/v1.19/rooms/v12/#definitions
 
 import math
 from collections.abc import Collection, Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.power_levels import PowerLevels
-from homeserver.core.state.auth_chain import ancestors_down_to
 from homeserver.core.state.world import Asking, World
 
 __all__ = ["mainline_order", "power_order"]
@@ -20,45 +19,29 @@ _POWER_LEVELS: StateKey = ("m.room.power_levels", "")
 def power_order(world: World, nids: Collection[int]) -> Asking[list[int]]:
     """Sort events into the reverse topological power ordering.
 
-    An event comes after those that allow it; otherwise the more powerful sender first, then the earlier
-    event, then the one with the smaller ID.
+    An event comes after those of its auth events that are to be sorted as well; otherwise the more powerful
+    sender first, then the earlier event, then the one with the smaller ID.
     """
-    reached = yield from ancestors_down_to(world, nids, min(nids, default=0))
     yield from world.have_events(nids)
     yield from world.have_events([auth_event for nid in nids for auth_event in world.auth_events[nid]])
-    children: dict[int, list[int]] = {nid: [] for nid in reached}
-    waiting_for = dict.fromkeys(reached, 0)
-    for nid in reached:
+    children: dict[int, list[int]] = {nid: [] for nid in nids}
+    waiting_for = dict.fromkeys(nids, 0)
+    for nid in nids:
         for auth_event in world.auth_events[nid]:
-            if auth_event in reached:
+            if auth_event in children:
                 children[auth_event].append(nid)
                 waiting_for[nid] += 1
-    # What is not to be sorted only hands on: it comes at once when its auth events have come.
-    passing = [nid for nid, count in waiting_for.items() if not count]
-    ready: list[tuple[float, int, str, int]] = []
-    ordered: list[int] = []
-    while passing or ready:
-        while passing:
-            nid = passing.pop()
-            if nid in nids:
-                heappush(ready, (*_power_key(world, nid), nid))
-            else:
-                passing += _released(children[nid], waiting_for)
-        if ready:
-            nid = heappop(ready)[-1]
-            ordered.append(nid)
-            passing += _released(children[nid], waiting_for)
+    ready = [(*_power_key(world, nid), nid) for nid, count in waiting_for.items() if not count]
+    heapify(ready)
+    ordered = []
+    while ready:
+        nid = heappop(ready)[-1]
+        ordered.append(nid)
+        for child in children[nid]:
+            waiting_for[child] -= 1
+            if not waiting_for[child]:
+                heappush(ready, (*_power_key(world, child), child))
     return ordered
-
-
-def _released(children: Iterable[int], waiting_for: dict[int, int]) -> list[int]:
-    """Count down for the events that one event allows; returns those that waited for it alone."""
-    released = []
-    for child in children:
-        waiting_for[child] -= 1
-        if not waiting_for[child]:
-            released.append(child)
-    return released
 
 
 def _power_key(world: World, nid: int) -> tuple[float, int, str]:

@@ -4,11 +4,13 @@ Spec: https://spec.matrix.org/v1.19/rooms/v2/#state-resolution and
 https://spec.matrix.org/v1.19/rooms/v12/#state-resolution
 """
 
+from collections.abc import Collection
+
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.member import BAN, LEAVE, membership_in
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import StateResolution
-from homeserver.core.state.auth_chain import ancestors_down_to, auth_difference, conflicted_subgraph
+from homeserver.core.state.auth_chain import auth_difference, conflicted_subgraph
 from homeserver.core.state.conflict import Conflicts, conflicted_nids
 from homeserver.core.state.iterative import apply_allowed
 from homeserver.core.state.ordering import mainline_order, power_order
@@ -40,10 +42,7 @@ def resolve_v2(world: World, conflicts: Conflicts) -> Asking[dict[StateKey, int]
     full = yield from _full_conflicted_set(world, conflicts, with_subgraph=is_v2_1)
     yield from world.have_events(full)
     # 1. Power events, and what allows them, in the reverse topological power ordering.
-    power = {nid for nid in full if is_power_event(world.events[nid])}
-    if power:
-        chains = yield from ancestors_down_to(world, power, min(full))
-        power = chains & full
+    power = _with_chains_within(world, full, {nid for nid in full if is_power_event(world.events[nid])})
     first = yield from power_order(world, power)
     # 2. Apply them: to nothing in version 2.1, to the unconflicted state before.
     state: dict[StateKey, int] = {}
@@ -59,6 +58,21 @@ def resolve_v2(world: World, conflicts: Conflicts) -> Asking[dict[StateKey, int]
     # 5. What is unconflicted stays as it is.
     yield from world.have_state([key for key in state if key not in conflicts])
     return {key: nid for key, nid in state.items() if key in conflicts or world.unconflicted[key] is None}
+
+
+def _with_chains_within(world: World, full: Collection[int], nids: Collection[int]) -> set[int]:
+    """Add what allows some events, and what allows that, so far as it is in the full conflicted set.
+
+    COMPAT: what is reached only by way of other events stays out, as elsewhere. See docs/decisions/0005.
+    """
+    found = set(nids)
+    waiting = list(nids)
+    while waiting:
+        for auth_event in world.auth_events[waiting.pop()]:
+            if auth_event in full and auth_event not in found:
+                found.add(auth_event)
+                waiting.append(auth_event)
+    return found
 
 
 def _full_conflicted_set(world: World, conflicts: Conflicts, *, with_subgraph: bool) -> Asking[set[int]]:

@@ -167,11 +167,23 @@ def power_of_sender(room, event_id):
     return int(content.get("users", {}).get(sender, content.get("users_default", 0)))
 
 
+def auth_chain_within(room, event_id, ids):
+    """The part of an auth chain that is reached by way of some events only."""
+    found, waiting = set(), [event_id]
+    while waiting:
+        among = set(room.events[waiting.pop()].auth_events) & ids - found
+        found |= among
+        waiting.extend(among)
+    return found
+
+
 def reverse_topological_power_ordering(room, ids):
     """Kahn's algorithm: of all that could come next, the smallest."""
     waiting, ordered = set(ids), []
     while waiting:
-        candidates = [each for each in waiting if not auth_chain(room, each) & waiting]
+        candidates = [
+            each for each in waiting if not auth_chain_within(room, each, ids) & waiting
+        ]  # reading 2
         smallest = min(
             candidates,
             key=lambda each: (-power_of_sender(room, each), room.events[each].origin_server_ts, each),
@@ -239,7 +251,7 @@ def resolve_set(room, full_conflicted_set, unconflicted, start):
     power_events = {each for each in full_conflicted_set if is_power_event(room.events[each])}
     enlarged = set(power_events)
     for each in power_events:
-        enlarged |= auth_chain(room, each) & full_conflicted_set
+        enlarged |= auth_chain_within(room, each, full_conflicted_set)  # reading 2
     # 2.
     partially_resolved = iterative_auth_checks(
         room, start, reverse_topological_power_ordering(room, enlarged)

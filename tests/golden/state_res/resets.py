@@ -107,3 +107,26 @@ def what_only_one_chain_has_is_tried_again_even_if_it_was_rejected(room):
     room.states = [room.state("topic", **{"member bob": None}), room.state("dave", **{"member bob": None})]
     room.rejected.add("$bob")
     return {"topic": "topic"}
+
+
+def levels_with_a_gap(room):
+    """Alice changes levels twice, then by a clock at zero; a server is told of the first levels."""
+    room.levels("middle", "alice", dave=10)
+    room.topic("topic", "alice")
+    room.levels("change", "alice", dave=20, ts=0)
+    room.fork = "$change"
+    room.states = [room.state("change"), room.state("change", power_levels="levels")]
+
+
+@case("2", "6", "11")
+def what_is_between_two_conflicted_events_does_not_order_them(room):
+    """The levels between are in both chains, so only the clock says which of the others was first."""
+    levels_with_a_gap(room)
+    return {"power_levels": "levels"}
+
+
+@case("12")
+def in_version_12_what_is_between_is_conflicted_as_well(room):
+    """The subgraph has the levels between, so the order is as it was, whatever the clock says."""
+    levels_with_a_gap(room)
+    return {}
