@@ -88,7 +88,7 @@ class _Plan:
     seen_extremities: tuple[Extremity, ...]
     verdict: Accepted | SoftFailed | Rejected
     redactions: RedactionsOfEvent
-    is_named: bool
+    is_behind: bool
     kept: tuple[Extremity, ...] = ()
     is_end: bool = False
     moves_ends: bool = False
@@ -164,11 +164,12 @@ class Placing:
     async def _plan(self, room: RoomActor, arrival: Arrival) -> _Plan:
         event, extremities = arrival.event, room.extremities
         self._state_at.groups.remember(room.room_nid, room.chain)
-        verdict = _by_current_state(room, arrival)
+        is_believed = await self._is_believed(room, arrival)
+        verdict = Accepted(event) if is_believed else _by_current_state(room, arrival)
         plan = _Plan(
             room, extremities, verdict,
             await self._redactions.of(room, event, arrival.before, is_accepted=isinstance(verdict, Accepted)),
-            await self._graph.is_named(room.room_nid, event.event_id),
+            is_believed or await self._graph.is_named(room.room_nid, event.event_id),
         )  # fmt: skip
         if event.type in NEVER_SHOWN and not event.is_state:
             plan.redactions.flags |= EventFlags.WITHHELD
@@ -179,7 +180,7 @@ class Placing:
             behind = await self._behind(event)
             others = [one for one in extremities if one.event.event_id not in behind]
             others.sort(key=lambda one: one.event.depth)
-        if not plan.is_named:
+        if not plan.is_behind:
             plan.is_end = plan.moves_ends = True
             plan.kept = tuple(others[-(EXTREMITIES_MAX - 1) :])
         elif others and len(others) < len(extremities):
@@ -194,6 +195,16 @@ class Placing:
             after = after.after(_PROVISIONAL, after.plan(arrival.state_change(nid)))
         await self._plan_current_state(plan, arrival, after, nid)
         return plan
+
+    async def _is_believed(self, room: RoomActor, arrival: Arrival) -> bool:
+        """Say whether the current state rests on an event already, which was an outlier until it came.
+
+        So it is before the ends of the graph, and nobody asks whether it would be allowed now.
+        """
+        nid = arrival.outlier_nid
+        if nid is None or isinstance(arrival.verdict, Rejected):
+            return False
+        return await self._resolution.is_behind(room.room_nid, room.chain, nid)
 
     async def _behind(self, event: Event) -> set[str]:
         """List an event's predecessors, and those that it has by way of events that are never ends."""
@@ -281,7 +292,7 @@ class Placing:
         if not isinstance(plan.verdict, Rejected):
             for event_id in arrival.lacking:
                 add_backward_extremity(write, room.room_nid, event_id, position)
-        if plan.is_named:
+        if plan.is_behind:
             add_found_event(write, room.room_nid, event.event_id)
 
     def _current_chain(self, write: Write, plan: _Plan, after: StateChain, nid: int) -> StateChain:

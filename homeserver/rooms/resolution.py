@@ -33,6 +33,8 @@ __all__ = ["Overlay", "Resolution"]
 
 RESOLVED_MAX = 10_000
 AUTH_EVENTS_MAX = 500_000
+BEHIND_MAX = 50_000
+"""Events whose auth events are looked through for one that has found its place."""
 CONFLICTS_ON_LOOP_MAX = 30
 """A resolution of more is worked out in a thread, so that other rooms go on meanwhile."""
 
@@ -128,6 +130,30 @@ class Resolution:
             if key not in conflicts:
                 wanted[await self._packed(key)] = nid
         return _nearest(chains, wanted)
+
+    async def is_behind(self, room_nid: int, chain: StateChain, nid: int) -> bool:
+        """Say whether an event is in a state, or in the auth chains of what is in it: so it came before that.
+
+        Args:
+            room_nid: the room.
+            chain: the state.
+            nid: number of the event.
+        """
+        level = set(chain.items().values())
+        seen: set[int] = set()
+        while nid not in level:
+            level = {one for one in level if one > nid} - seen  # auth events have lower numbers
+            seen |= level
+            if not level or len(seen) > BEHIND_MAX:
+                return False
+            known = {one: self._auth_events.get((room_nid, one)) for one in level}
+            known |= await self._events.auth_nids(
+                room_nid, [one for one, auth_nids in known.items() if auth_nids is None]
+            )
+            for one, auth_nids in known.items():
+                self._auth_events.put((room_nid, one), auth_nids or ())
+            level = {auth_nid for auth_nids in known.values() for auth_nid in auth_nids or ()}
+        return True
 
     async def _packed(self, key: StateKey) -> int:
         type_nid = await self._interning.nid("type", key[0])

@@ -154,3 +154,22 @@ async def test_a_server_is_joined_by_way_of_one_that_has_the_create_event_last(a
         assert isinstance((await a.receive("b.example", room, entry))[0], Accepted)
     finally:
         await c.stop()
+
+
+async def test_state_that_is_believed_already_is_no_end_when_it_comes(a, b, room, make_database):
+    """It would bring back the state of its time, by which whoever came in later would not be in the room."""
+    await a.send(room, ALICE, "m.room.join_rules", {"join_rule": "invite"}, "")
+    await a.send(room, ALICE, "m.room.member", {"membership": "invite"}, CAROL)
+    c = await RoomsOfServer("c.example", await make_database(), a.network).start()
+    try:
+        await c.join(CAROL, room, a)
+        state = await c.current(room)
+        bob = (await a.events.by_id(state["m.room.member", BOB])).event
+        before = [(await a.events.by_id(one)).event for one in bob.prev_events]
+        await c.accept("a.example", room, *before, bob)
+
+        assert await c.current(room) == await a.current(room) == state
+        assert await c.extremities(room) == await a.extremities(room)
+        assert not (await c.flags(bob.event_id)) & EventFlags.SOFT_FAILED
+    finally:
+        await c.stop()
