@@ -327,3 +327,26 @@ async def test_a_crowd_that_may_not_be_seen_does_not_end_a_page(alice, bob):
 
     page = await relations(bob, room, parent, query="?limit=1")
     assert (ids(page["chunk"]), "next_batch" in page) == ([seen], False)
+
+
+@pytest.mark.parametrize("rest", ["%00", "m.thread/%00", "%F0%9F%91%8D", "m.thread/" + "x" * 5000])
+async def test_odd_kinds_and_types_lead_to_nothing(alice, room, rest):
+    parent = await alice.send(room)
+    await reply(alice, room, parent)
+
+    status, answer = await try_v1(alice, room, f"relations/{quote(parent, safe='')}/{rest}")
+    assert (status, answer) in [(200, {"chunk": []}), INVALID]
+
+
+async def test_who_looks_into_a_room_that_all_may_read_sees_what_is_there(alice, carol):
+    initial = [{"type": "m.room.history_visibility", "content": {"history_visibility": "world_readable"}}]
+    room = await alice.create(initial_state=initial)
+    root = await alice.send(room)
+    answer = await reply(alice, room, root)
+
+    assert ids((await relations(carol, room, root))["chunk"]) == [answer]
+    assert ids((await get_v1(carol, room, "threads"))["chunk"]) == [root]
+    shown = await carol.event(room, root)
+    thread = shown["unsigned"]["m.relations"]["m.thread"]
+    assert (thread["count"], thread["current_user_participated"]) == (1, False)
+    assert shown["unsigned"]["membership"] == "leave"
