@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test check bench lock clean
+.PHONY: install run test simulate check bench lock clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,11 @@ run: install
 
 test: install .venv-interop/.installed $(JS)/node_modules/.installed
 	$(BIN)/pytest $(ARGS)
+
+# The order of sets must not depend on the run, so that a seed is the same world each time.
+simulate: install
+	@PYTHONHASHSEED=0 SIMULATE_SEEDS=$(or $(SEEDS),100) SIMULATE_FIRST=$(or $(FIRST),1) \
+	  $(BIN)/pytest -q -p no:randomly tests/simulation -k agree $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -122,7 +122,9 @@ class Actions:
 
     async def join_by_way(self, node, user_id):
         """Come in by way of a server that is in the room."""
-        residents = [one for one in self._world.nodes if one is not node and one.is_up and await one.members()]
+        residents = [
+            one for one in self._world.nodes if one is not node and one.is_up and await one.members()
+        ]
         residents = [one for one in residents if not self._world.network.is_cut(node.name, one.name)]
         if not residents:
             return []
@@ -163,7 +165,8 @@ class Actions:
         event = build_event(
             rules=self._world.rules, type=event_type, sender=sender, content=content, state_key=state_key,
             room_id=self._room_id, prev_events=[one.event for one in prev], auth_events=auth, depth=depth,
-            origin_server_ts=node.clock.now_ms(), server_name=node.name, signing_key=signing_key_of(node.name),
+            origin_server_ts=node.clock.now_ms(), server_name=node.name,
+            signing_key=signing_key_of(node.name),
         )  # fmt: skip
         assert server_name_of(sender) == node.name
         await node.server.receive(node.name, self._room_id, event)

@@ -1,5 +1,7 @@
 """What must be so at the end, whatever has happened: the same on all servers, and as the graph says."""
 
+from itertools import combinations
+
 from homeserver.core.auth.check import authorize, authorize_by_auth_events
 from homeserver.core.auth.selection import auth_types_for
 from homeserver.core.content.member import membership_of
@@ -14,30 +16,35 @@ CREATE = ("m.room.create", "")
 _NOT_ACCEPTED = EventFlags.REJECTED | EventFlags.SOFT_FAILED | EventFlags.OUTLIER
 
 
-async def present(world):
-    """List the servers that are in the room as they see it themselves."""
-    return [node for node in world.nodes if await node.members()]
+async def servers_in_room(node):
+    """List the servers that are in the room, as one of them sees it."""
+    return {server_name_of(user_id) for user_id in await node.members(is_local=False)}
 
 
 async def check_same(world):
-    """Say in what the servers that are in the room differ; None if they do not."""
-    nodes = await present(world)
-    for node in nodes[1:]:
-        first = nodes[0].server, node.server
-        ends, other_ends = [await one.extremities(world.room_id) for one in first]
-        if ends != other_ends:
-            return f"extremities of {nodes[0].name}: {sorted(ends)}; of {node.name}: {sorted(other_ends)}"
-        state, other_state = [await one.current(world.room_id) for one in first]
-        if state != other_state:
-            different = {
-                key: (state.get(key), other_state.get(key))
-                for key in state.keys() | other_state.keys()
-                if state.get(key) != other_state.get(key)
-            }
-            return f"state of {nodes[0].name} and {node.name}: {different}"
-    members = {name for node in nodes for name in [server_name_of(user) for user in await node.members(is_local=False)]}
-    if nodes and members != {node.name for node in nodes}:
-        return f"{sorted(members)} are in the room, but {[node.name for node in nodes]} say so of themselves"
+    """Say in what servers differ that take each other to be in the room; None if they do not.
+
+    Others have parted for good, by the rules: see docs/simulation.md.
+    """
+    seen = {node.name: await servers_in_room(node) for node in world.nodes}
+    for node, other in combinations(world.nodes, 2):
+        names = {node.name, other.name}
+        if names <= seen[node.name] and names <= seen[other.name]:
+            difference = await _difference(world, node, other)
+            if difference is not None:
+                return difference
+    present = {name: names for name, names in seen.items() if name in names}
+    world.has_parted = any(names != present.keys() for names in present.values())
+    return None
+
+
+async def _difference(world, *nodes):
+    ends, other_ends = [await one.server.extremities(world.room_id) for one in nodes]
+    if ends != other_ends:
+        return f"extremities of {nodes[0].name}: {sorted(ends)}; of {nodes[1].name}: {sorted(other_ends)}"
+    state, other_state = [await one.server.current(world.room_id) for one in nodes]
+    if state != other_state:
+        return f"state of {nodes[0].name} and {nodes[1].name}: {_diff(state, other_state)}"
     return None
 
 
@@ -64,12 +71,15 @@ class StoredRoom:
         """Read all of it; False if the server has never been in the room."""
         database = self._database
         rows = await database.fetch(
-            "SELECT event_id, coalesce(moved.nid, events.position) FROM events LEFT JOIN moved_events AS moved"
-            " ON moved.room_nid = events.room_nid AND moved.position = events.position"
+            "SELECT event_id, coalesce(moved.nid, events.position) FROM events"
+            " LEFT JOIN moved_events AS moved ON moved.room_nid = events.room_nid"
+            " AND moved.position = events.position"
         )
         self.id_of = {nid: event_id for event_id, nid in rows}
         found = await Events(database).by_ids([event_id for event_id, _ in rows])
-        self.stored = {one.event.event_id: one for one in sorted(found.values(), key=lambda one: one.position)}
+        self.stored = {
+            one.event.event_id: one for one in sorted(found.values(), key=lambda one: one.position)
+        }
         assert len(self.stored) == len(rows)
         if not rows or not await database.fetch("SELECT 1 FROM room_tips"):
             return False
@@ -79,8 +89,12 @@ class StoredRoom:
         self.room_nid = next(iter(self.stored.values())).room_nid
         groups, interning = StateGroups(database), Interning(database)
         self._groups = {}
-        ((tip_group, self.extremities),) = await database.fetch("SELECT state_group, extremities FROM room_tips")
-        wanted = {one.state_group for one in self.placed} | {one.group_after for one in self.placed} | {tip_group}
+        ((tip_group, self.extremities),) = await database.fetch(
+            "SELECT state_group, extremities FROM room_tips"
+        )
+        wanted = (
+            {one.state_group for one in self.placed} | {one.group_after for one in self.placed} | {tip_group}
+        )
         for group in wanted:
             items = (await groups.chain(self.room_nid, group)).items()
             pairs = {key: unpacked_key(key) for key in items}
@@ -101,7 +115,9 @@ class StoredRoom:
             for key, event_id in state.items():
                 event = self.events[event_id]
                 assert (event.type, event.state_key) == key, f"{self.name}: {event_id} is the state of {key}"
-                assert event_id not in self.rejected, f"{self.name}: {event_id} is rejected, but in state {group}"
+                assert event_id not in self.rejected, (
+                    f"{self.name}: {event_id} is rejected, but in state {group}"
+                )
         named = {
             prev for one in self.placed if not one.flags & _NOT_ACCEPTED for prev in one.event.prev_events
         }
@@ -119,7 +135,9 @@ class StoredRoom:
             )
             if has_all:
                 expected = self._resolve([self.state_after[each.event.event_id] for each in prev])
-                assert state == expected, f"{self.name}: state before {event.event_id}: {_diff(state, expected)}"
+                assert state == expected, (
+                    f"{self.name}: state before {event.event_id}: {_diff(state, expected)}"
+                )
                 self._check_verdict(one, state)
             after = state
             if event.is_state and event.event_id not in self.rejected:
@@ -146,10 +164,15 @@ class StoredRoom:
         denied = denied or authorize_by_auth_events(
             event, auth_events, create=self.create, rejected=self.rejected
         )
-        keys = (CREATE, *auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content))
+        keys = (
+            CREATE,
+            *auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content),
+        )
         denied = denied or authorize(event, {key: self.events[state[key]] for key in keys if key in state})
         is_rejected = event.event_id in self.rejected
-        assert is_rejected == (denied is not None), f"{self.name}: {event.event_id} rejected={is_rejected}: {denied}"
+        assert is_rejected == (denied is not None), (
+            f"{self.name}: {event.event_id} rejected={is_rejected}: {denied}"
+        )
 
     async def check_current_state(self):
         """Compare the current state with the ends of the graph, and with every table that has it."""
@@ -163,7 +186,8 @@ class StoredRoom:
         current = {(event_type, state_key): self.id_of[nid] for event_type, state_key, nid in rows}
         assert current == expected, f"{self.name}: current_state: {_diff(current, expected)}"
         rows = await self._database.fetch(
-            "SELECT DISTINCT ON (types.text, keys.text) types.text, keys.text, coalesce(state_changes.nid, position)"
+            "SELECT DISTINCT ON (types.text, keys.text)"
+            " types.text, keys.text, coalesce(state_changes.nid, position)"
             " FROM state_changes JOIN interned_types AS types ON types.nid = type_nid"
             " JOIN interned_state_keys AS keys ON keys.nid = state_key_nid"
             " ORDER BY types.text, keys.text, position DESC"
@@ -175,7 +199,8 @@ class StoredRoom:
 
     async def _check_members(self, state):
         rows = await self._database.fetch(
-            "SELECT text, membership, event_id, is_local FROM memberships JOIN interned_users ON nid = user_nid"
+            "SELECT text, membership, event_id, is_local FROM memberships"
+            " JOIN interned_users ON nid = user_nid"
         )
         for user_id, membership, event_id, is_local in rows:
             there = state.get(("m.room.member", user_id))
@@ -195,7 +220,9 @@ class StoredRoom:
             if key in room.state._entries:
                 event, nid = room.state._entries[key]
                 assert event is not None, f"{self.name}: memory has nothing for {key}"
-                assert (event.event_id, self.id_of[nid]) == (state[key], state[key]), f"{self.name}: {key} in memory"
+                assert (event.event_id, self.id_of[nid]) == (state[key], state[key]), (
+                    f"{self.name}: {key} in memory"
+                )
         for key, (event, _) in room.state._entries.items():
             assert event is None or key in state, f"{self.name}: memory still has {key}"
 

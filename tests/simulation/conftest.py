@@ -47,10 +47,11 @@ async def open_databases(simulation_dsns):
 
 async def _empty(database):
     ((names,),) = await database.fetch(_FILLED)
-    filled = []
-    for name in names.split(", "):
-        if name not in _KEPT and await database.fetch(f"SELECT 1 FROM {name} LIMIT 1"):
-            filled.append(name)
+    filled = [
+        name
+        for name in names.split(", ")
+        if name not in _KEPT and await database.fetch(f"SELECT 1 FROM {name} LIMIT 1")
+    ]
     async with database.transaction() as transaction:
         if filled:
             await transaction.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY")

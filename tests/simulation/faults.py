@@ -1,4 +1,4 @@
-"""What goes wrong inside a server: reads that fail, flushes that are refused, crashes before and after them."""
+"""What goes wrong in a server: reads that fail, flushes that are refused, crashes before and after them."""
 
 from dataclasses import dataclass
 
