@@ -115,7 +115,7 @@ def _depth_after(depth: int, changes: int) -> int:
 
 
 def differences(chains: Sequence[StateChain]) -> dict[int, tuple[int | None, ...]]:
-    """Find the keys for which states differ, with the value of each; looks only at what is above a common base."""
+    """Find the keys for which states differ, with the value of each, by what is above their common base."""
     shared = {link.group for link in chains[0].links}
     for chain in chains[1:]:
         shared &= {link.group for link in chain.links}

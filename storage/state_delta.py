@@ -1,9 +1,9 @@
 """What one state of a room has that another has not: sorted, and searched without being unpacked.
 
 A key is an event type and a state key as one 64-bit integer, a value the number of the event; 0 says that
-the state has nothing for the key. A room of 100,000 members has a million of these pairs in its groups, so they
-are stored in 4 to 9 bytes each instead of 16: as differences, of which only those bytes are kept that differ
-from 0 anywhere; large ones are compressed as well.
+the state has nothing for the key. A room of 100,000 members has a million of these pairs in its groups, so
+they are stored in 4 to 9 bytes each instead of 16: as differences, of which only those bytes are kept that
+differ from 0 anywhere; large ones are compressed as well.
 """
 
 import sys

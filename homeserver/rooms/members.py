@@ -16,7 +16,7 @@ from storage.tables.memberships import Memberships
 
 __all__ = ["Members", "profile_in"]
 
-_MEMBERS = ("m.room.member",)
+_MEMBER = "m.room.member"
 
 
 def profile_in(member: Event) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Members:
             return membership in {None, there} and not_membership != there
 
         return await self._lists.encoded(
-            requester, view, position=position, types=_MEMBERS, is_wanted=is_wanted
+            requester, view, position=position, type_=_MEMBER, is_wanted=is_wanted
         )
 
     async def joined_members(self, requester: Requester, room_id: str) -> dict[str, dict[str, Any]]:
@@ -84,7 +84,7 @@ class Members:
         """
         view = await self._sight.joined(room_id, requester.user_id)
         joined = {}
-        async with aclosing(self._lists.pages(view.room.room_nid, None, _MEMBERS)) as pages:
+        async with aclosing(self._lists.pages(view.room.room_nid, None, _MEMBER)) as pages:
             async for page in pages:
                 for one in page:
                     if one.event.state_key is not None and membership_of(one.event) == JOIN:

@@ -4,7 +4,7 @@ A room of 100,000 members has some 50 MB of member events, and whoever opens it 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 
 from homeserver.core.event.pdu import Event
@@ -41,7 +41,7 @@ class StateLists:
 
     async def encoded(
         self, requester: Requester, view: RoomView, *, position: int | None,
-        types: Sequence[str] | None = None, is_wanted: Callable[[Event], bool] = _any,
+        type_: str | None = None, is_wanted: Callable[[Event], bool] = _any,
     ) -> list[bytes]:  # fmt: skip
         """Encode state for a reader: pieces that are to be joined by commas.
 
@@ -49,12 +49,12 @@ class StateLists:
             requester: the reader.
             view: the room as they see it.
             position: the state as it was just after that; None as it is.
-            types: only these.
+            type_: only events of this type.
             is_wanted: only such events.
         """
         history = await self._sight.visible_history(view.room, requester.user_id)
         pieces = []
-        async with aclosing(self.pages(view.room.room_nid, position, types)) as pages:
+        async with aclosing(self.pages(view.room.room_nid, position, type_)) as pages:
             async for page in pages:
                 wanted = [one for one in page if is_wanted(one.event)]
                 if wanted:
@@ -62,14 +62,14 @@ class StateLists:
         return pieces
 
     async def pages(
-        self, room_nid: int, position: int | None, types: Sequence[str] | None = None
+        self, room_nid: int, position: int | None, type_: str | None = None
     ) -> AsyncGenerator[list[StoredEvent], None]:
         """Read state page by page; before the second page it may be somebody else's turn for a while.
 
         Whoever stops before the end must close it, to give up the turn.
         """
         async with AsyncExitStack() as stack:
-            pages = await stack.enter_async_context(aclosing(self._state.pages(room_nid, position, types)))
+            pages = await stack.enter_async_context(aclosing(self._state.pages(room_nid, position, type_)))
             yield await anext(pages)
             has_turn = False
             async for page in pages:

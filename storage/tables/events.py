@@ -13,8 +13,9 @@ from storage.tables.retention import IS_OVER_LIFETIME, KEEP_REDACTED
 from storage.write import Statement, Write
 
 __all__ = [
-    "EVENT_COLUMNS", "EVENT_ID_INSERT", "EVENT_INSERT", "HIDDEN", "REDACT", "Direction", "EventFilter",
-    "EventFlags", "EventNumbers", "EventPlace", "Events", "StoredEvent", "add_event", "add_redaction",
+    "BY_INDEX", "EVENT_COLUMNS", "EVENT_ID_INSERT", "EVENT_INSERT", "HIDDEN", "REDACT", "Direction",
+    "EventFilter", "EventFlags", "EventNumbers", "EventPlace", "Events", "StoredEvent", "add_event",
+    "add_redaction",
 ]  # fmt: skip
 
 Direction = Literal["b", "f"]
@@ -90,16 +91,21 @@ EVENT_COLUMNS = (
 )
 """What `Events.assemble` reads; a query joins `events` and `rooms`."""
 
+BY_INDEX = "OFFSET 0"
+"""Ends a lateral subquery: row by row, by the index, whatever the planner guesses of large rooms."""
+
 _BY_ID = (
-    f"SELECT {EVENT_COLUMNS} FROM event_ids JOIN events ON events.room_nid = event_ids.room_nid"
-    " AND events.position = event_ids.position AND events.retention_class = event_ids.retention_class"
+    f"SELECT {EVENT_COLUMNS} FROM event_ids JOIN LATERAL (SELECT * FROM events"
+    " WHERE events.room_nid = event_ids.room_nid AND events.position = event_ids.position"
+    f" AND events.retention_class = event_ids.retention_class {BY_INDEX}) AS events ON true"
     " JOIN rooms ON rooms.room_nid = event_ids.room_nid WHERE event_ids.event_id = ANY(%b::text[])"
 )
 _BY_NIDS = (
     f"SELECT {EVENT_COLUMNS}, asked.nid FROM unnest(%b::bigint[]) AS asked (nid)"
     " LEFT JOIN moved_events AS moved ON moved.room_nid = %b::bigint AND moved.nid = asked.nid"
-    " JOIN events ON events.room_nid = %b::bigint AND events.position = coalesce(moved.position, asked.nid)"
-    " AND events.retention_class = 0 JOIN rooms ON rooms.room_nid = events.room_nid"
+    " JOIN LATERAL (SELECT * FROM events WHERE events.room_nid = %b::bigint AND events.retention_class = 0"
+    f" AND events.position = coalesce(moved.position, asked.nid) {BY_INDEX}) AS events ON true"
+    " JOIN rooms ON rooms.room_nid = events.room_nid"
 )
 _NIDS_OF = (
     "SELECT event_ids.event_id, coalesce(moved.nid, event_ids.position) FROM event_ids"
@@ -110,8 +116,8 @@ _NIDS_OF = (
 _AUTH_NIDS = (
     "SELECT asked.nid, events.auth_nids FROM unnest(%b::bigint[]) AS asked (nid)"
     " LEFT JOIN moved_events AS moved ON moved.room_nid = %b::bigint AND moved.nid = asked.nid"
-    " JOIN events ON events.room_nid = %b::bigint AND events.position = coalesce(moved.position, asked.nid)"
-    " AND events.retention_class = 0"
+    " JOIN LATERAL (SELECT * FROM events WHERE events.room_nid = %b::bigint AND events.retention_class = 0"
+    f" AND events.position = coalesce(moved.position, asked.nid) {BY_INDEX}) AS events ON true"
 )
 _PAGE = (
     f"SELECT {EVENT_COLUMNS} FROM events JOIN rooms ON rooms.room_nid = events.room_nid"

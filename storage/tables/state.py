@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from homeserver.core.event.pdu import Event
 from storage.pool import Database
 from storage.state_delta import packed_key
-from storage.tables.events import EVENT_COLUMNS, Events, StoredEvent
+from storage.tables.events import BY_INDEX, EVENT_COLUMNS, Events, StoredEvent
 from storage.write import Statement, Write
 
 __all__ = [
@@ -36,26 +36,46 @@ STATE_CHANGE_INSERT = Statement(
 """Columns: room_nid, position, type_nid, state_key_nid, number of the event: null if it is the position."""
 
 # An event is found by its number, which is its position unless it was an outlier that has found its place.
-_EVENTS = (
-    " LEFT JOIN moved_events AS moved ON moved.room_nid = found.room_nid AND moved.nid = found.nid"
-    " JOIN events ON events.room_nid = found.room_nid"
-    " AND events.position = coalesce(moved.position, found.nid) AND events.retention_class = 0"
-    " JOIN rooms ON rooms.room_nid = found.room_nid"
+_EVENT = (
+    " LATERAL (SELECT * FROM events WHERE events.room_nid = found.room_nid AND events.retention_class = 0"
+    f" AND events.position = coalesce(moved.position, found.nid) {BY_INDEX}) AS events ON true"
 )
+_MOVED = (
+    " LEFT JOIN LATERAL (SELECT position FROM moved_events WHERE moved_events.room_nid = found.room_nid"
+    f" AND moved_events.nid = found.nid {BY_INDEX}) AS moved ON true"
+)
+_ROOM = " JOIN rooms ON rooms.room_nid = found.room_nid"
+_EVENTS = f"{_MOVED} JOIN{_EVENT}{_ROOM}"
 _CURRENT = (
     "SELECT room_nid, position AS nid, position AS place FROM current_state WHERE room_nid = %b::bigint"
 )
-# Of a page every key counts, also one whose event is not there: the next page goes on after the last.
-_PAGE_OF_EVENTS = (
-    " LEFT JOIN moved_events AS moved ON moved.room_nid = found.room_nid AND moved.nid = found.nid"
-    " LEFT JOIN events ON events.room_nid = found.room_nid"
-    " AND events.position = coalesce(moved.position, found.nid) AND events.retention_class = 0"
-    " JOIN rooms ON rooms.room_nid = found.room_nid ORDER BY found.type_nid, found.state_key_nid"
+# Pages go down the primary key, whose order they have, so each reads what it tells and no more. Every key of
+# a page counts, also one whose event is not there: the next page goes on below the last.
+_PAGE_NOW = (
+    "room_nid, position AS nid, type_nid, state_key_nid FROM current_state WHERE room_nid = %b::bigint"
 )
-_AFTER_KEY = " AND (type_nid, state_key_nid) > (%b::integer, %b::integer)"
+_PAGE_THEN = (
+    "DISTINCT ON (type_nid, state_key_nid) room_nid, coalesce(nid, position) AS nid, type_nid, state_key_nid"
+    " FROM state_changes WHERE room_nid = %b::bigint AND position <= %b::bigint"
+)
+_PAGE_ORDER = "type_nid DESC, state_key_nid DESC"
+_BEFORE_KEY = " AND (type_nid, state_key_nid) < (%b::integer, %b::integer)"
+_BEFORE_KEY_OF_TYPE = (
+    " AND type_nid = (SELECT nid FROM interned_types WHERE text = %b) AND state_key_nid < %b::integer"
+)
+_NID_MAX = (1 << 31) - 1
+_EVENTS_OF_PAGE = f"{_MOVED} LEFT JOIN{_EVENT}{_ROOM}"
 _CHANGES = "room_nid, coalesce(nid, position) AS nid, position AS place FROM state_changes"
 _TYPES = " AND type_nid IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
-_NOT_TYPES = " AND type_nid NOT IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))"
+# A room has few types, and may have 100,000 members: from one type to the next by the primary key.
+_NOT_TYPES = (
+    " AND type_nid = ANY(ARRAY(WITH RECURSIVE there AS ("
+    "(SELECT type_nid FROM state_changes WHERE room_nid = %b::bigint ORDER BY type_nid LIMIT 1)"
+    " UNION ALL SELECT (SELECT next.type_nid FROM state_changes AS next WHERE next.room_nid = %b::bigint"
+    " AND next.type_nid > there.type_nid ORDER BY next.type_nid LIMIT 1)"
+    " FROM there WHERE there.type_nid IS NOT NULL) SELECT type_nid FROM there WHERE type_nid IS NOT NULL"
+    " AND type_nid NOT IN (SELECT nid FROM interned_types WHERE text = ANY(%b::text[]))))"
+)
 _KEY = (
     " AND type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
     " AND state_key_nid = (SELECT nid FROM interned_state_keys WHERE text = %b)"
@@ -163,7 +183,7 @@ class State:
         condition, parameters = _of_types(types)
         if not_types is not None:
             condition += _NOT_TYPES
-            parameters.append(list(not_types))
+            parameters += [room_nid, room_nid, list(not_types)]
         return await self._read(
             f"SELECT DISTINCT ON (type_nid, state_key_nid) {_CHANGES}"
             f" WHERE room_nid = %b::bigint AND position <= %b::bigint{condition}"
@@ -172,9 +192,8 @@ class State:
         )  # fmt: skip
 
     async def pages(
-        self, room_nid: int, position: int | None, types: Sequence[str] | None = None,
-        *, not_types: Sequence[str] | None = None, keys_max: int = PAGE_KEYS_MAX,
-    ) -> AsyncGenerator[list[StoredEvent], None]:  # fmt: skip
+        self, room_nid: int, position: int | None, type_: str | None = None, *, keys_max: int = PAGE_KEYS_MAX
+    ) -> AsyncGenerator[list[StoredEvent], None]:
         """Read the state page by page, as a room may have 100,000 members.
 
         What changes meanwhile is told as it was or as it is; nothing is told twice.
@@ -182,30 +201,21 @@ class State:
         Args:
             room_nid: the room.
             position: as it was just after that; None as it is.
-            types: only these.
-            not_types: none of these.
+            type_: only events of this type.
             keys_max: of a page, which is ordered by position.
         """
-        condition, parameters = _of_types(types)
-        if not_types is not None:
-            condition += _NOT_TYPES
-            parameters.append(list(not_types))
-        source = (
-            "room_nid, position AS nid, type_nid, state_key_nid FROM current_state"
-            " WHERE room_nid = %b::bigint"
-        )
+        source, asked = _PAGE_NOW, [room_nid]
         if position is not None:
-            source = (
-                "DISTINCT ON (type_nid, state_key_nid) room_nid, coalesce(nid, position) AS nid, type_nid,"
-                " state_key_nid FROM state_changes WHERE room_nid = %b::bigint AND position <= %b::bigint"
-            )
-        order = "type_nid, state_key_nid" + ("" if position is None else ", position DESC")
+            source, asked = _PAGE_THEN, [room_nid, position]
+        condition, last = _BEFORE_KEY, [_NID_MAX, _NID_MAX]
+        parameters: list[object] = []
+        if type_ is not None:
+            condition, parameters, last = _BEFORE_KEY_OF_TYPE, [type_], [_NID_MAX]
+        order = _PAGE_ORDER if position is None else f"{_PAGE_ORDER}, position DESC"
         query = (
             f"SELECT {EVENT_COLUMNS}, found.type_nid, found.state_key_nid FROM (SELECT {source}{condition}"
-            f"{_AFTER_KEY} ORDER BY {order} LIMIT %b::bigint) AS found{_PAGE_OF_EVENTS}"
+            f" ORDER BY {order} LIMIT %b::bigint) AS found{_EVENTS_OF_PAGE}"
         )
-        asked = [room_nid] if position is None else [room_nid, position]
-        last = (0, 0)  # below all, as both are numbered from 1
         while True:
             rows = await self._database.fetch(query, *asked, *parameters, *last, keys_max)
             stored = await self._events.assemble([row[:-2] for row in rows if row[0] is not None])
@@ -213,7 +223,7 @@ class State:
             yield stored
             if len(rows) < keys_max:
                 return
-            last = rows[-1][-2:]
+            last = list(rows[-1][-len(last) :])
 
     async def at_of_keys(
         self, room_nid: int, position: int, keys: Iterable[tuple[str, str]]
@@ -256,9 +266,11 @@ class State:
             " WHERE before.room_nid = change.room_nid AND before.type_nid = change.type_nid"
             " AND before.state_key_nid = change.state_key_nid AND before.position < change.position"
             " ORDER BY before.position DESC LIMIT 1) AS before ON true"
-            " LEFT JOIN moved_events AS moved ON moved.room_nid = change.room_nid AND moved.nid = before.nid"
-            " LEFT JOIN events ON events.room_nid = change.room_nid"
+            " LEFT JOIN LATERAL (SELECT position FROM moved_events WHERE moved_events.nid = before.nid"
+            f" AND moved_events.room_nid = change.room_nid {BY_INDEX}) AS moved ON true"
+            " LEFT JOIN LATERAL (SELECT event_id FROM events WHERE events.room_nid = change.room_nid"
             " AND events.position = coalesce(moved.position, before.nid) AND events.retention_class = 0"
+            f" {BY_INDEX}) AS events ON true"
             " WHERE change.room_nid = %b::bigint AND change.position = ANY(%b::bigint[])"
             " AND (change.nid IS NULL OR EXISTS (SELECT 1 FROM moved_events AS own"
             " WHERE own.room_nid = change.room_nid AND own.nid = change.nid"
