@@ -1,4 +1,7 @@
-"""Who is in a room: the summary by which clients name it. Read once, then kept current from the bus."""
+"""Who is in a room: the summary by which clients name it.
+
+Read once, then kept current from the bus; of large rooms only the summary, and again after a change.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -13,8 +16,14 @@ from homeserver.sync.ports import SyncReads
 __all__ = ["RoomMembers", "Summary"]
 
 MEMBERS_MAX = 200_000
+MEMBERS_PER_ROOM_MAX = 1_000
+"""Of a room with more, past and present ones, not all are remembered."""
+LARGE_ROOMS_MAX = 10_000
 HEROES_MAX = 5
 PRESENT = frozenset({"invite", "join"})
+
+Digest = tuple[list[str], int, int]
+"""The first members, one more than heroes are told; how many have joined; how many are invited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +46,16 @@ class Summary:
 
 
 class _Room:
-    """Every member of a room, in the order of their last change of membership."""
+    """Every member of a room, in the order of their last change of membership; of a large one a digest."""
 
-    __slots__ = ("_digest", "members", "missed", "read", "size")
+    __slots__ = ("_digest", "is_large", "members", "missed", "read", "size")
 
     def __init__(self, read: "asyncio.Future[None]") -> None:
         self.read = read  # done once the rows are here, or are known not to come
         self.members: dict[str, tuple[str, int]] = {}
         self.size = 0
-        self._digest: tuple[list[str], int, int] | None = None
+        self._digest: Digest | None = None
+        self.is_large = False
         self.missed: list[EventChange] | None = []  # while the rows are being read
 
     def take_in(self, change: EventChange) -> None:
@@ -64,8 +74,13 @@ class _Room:
         self.members[user_id] = (membership, position)
         self._digest = None
 
-    def digest(self) -> tuple[list[str], int, int]:
-        """The first members, one more than heroes are told, and the counts; worked out once a change."""
+    def be_large(self, digest: Digest) -> None:
+        """Take a digest that was read; there is no changing it."""
+        self.is_large, self.size = True, len(digest[0])
+        self._digest = digest
+
+    def digest(self) -> Digest:
+        """The digest, worked out once a change."""
         if self._digest is None:
             present: list[str] = []
             gone: list[str] = []
@@ -81,13 +96,24 @@ class _Room:
 
 
 class RoomMembers:
-    """The members of as many rooms as there is room for, those first that were asked about last."""
+    """The members of as many rooms as there is room for, those first that were asked about last.
 
-    def __init__(self, reads: SyncReads, *, members_max: int = MEMBERS_MAX) -> None:
+    Args:
+        reads: reads them.
+        members_max: remembered in all.
+        members_per_room_max: rooms that ever had more are large.
+    """
+
+    def __init__(
+        self, reads: SyncReads, *, members_max: int = MEMBERS_MAX,
+        members_per_room_max: int = MEMBERS_PER_ROOM_MAX,
+    ) -> None:  # fmt: skip
         self._reads = reads
         self._members_max = members_max
+        self._members_per_room_max = members_per_room_max
         self._members = 0  # of the rooms that are remembered, as of when they were read
         self._rooms: OrderedDict[str, _Room] = OrderedDict()
+        self._large: OrderedDict[str, None] = OrderedDict()  # rooms that are known to be; they stay large
 
     def take_in(self, change: EventChange) -> None:
         """Keep a remembered room current."""
@@ -98,6 +124,8 @@ class RoomMembers:
             return
         if room.missed is not None:
             room.missed.append(change)
+        elif room.is_large:
+            self._drop(change.room_id, room)
         else:
             room.take_in(change)
 
@@ -120,27 +148,42 @@ class RoomMembers:
     async def _load(self, room_id: str) -> _Room:
         room = self._rooms[room_id] = _Room(asyncio.get_running_loop().create_future())
         try:
-            rows = await self._reads.members_of(room_id)
+            await self._read(room_id, room)
         except BaseException:
             del self._rooms[room_id]
             raise
         else:
-            for user_id, membership, position in rows:
-                room.members[user_id] = (membership, position)
             missed, room.missed = room.missed, None
+            self._members += room.size
+            if room.is_large and missed:
+                self._drop(room_id, room)  # whoever hears of the change asks again
+                return room
             for change in missed or ():
                 room.take_in(change)
-            room.size = len(room.members)
-            self._members += room.size
             self._make_way()
             return room
         finally:
             room.read.set_result(None)
+
+    async def _read(self, room_id: str, room: _Room) -> None:
+        if room_id not in self._large:
+            rows = await self._reads.members_of(room_id, self._members_per_room_max)
+            if rows is not None:
+                room.members = {user_id: (membership, position) for user_id, membership, position in rows}
+                room.size = len(room.members)
+                return
+            self._large[room_id] = None
+            if len(self._large) > LARGE_ROOMS_MAX:
+                self._large.popitem(last=False)
+        room.be_large(await self._reads.members_in_short(room_id, HEROES_MAX + 1))
+
+    def _drop(self, room_id: str, room: _Room) -> None:
+        del self._rooms[room_id]
+        self._members -= room.size
 
     def _make_way(self) -> None:
         for room_id, room in list(self._rooms.items())[:-1]:
             if self._members <= self._members_max:
                 return
             if room.read.done():
-                del self._rooms[room_id]
-                self._members -= room.size
+                self._drop(room_id, room)

@@ -40,8 +40,17 @@ class SyncReads(Protocol):
     async def last_positions(self, room_ids: Collection[str]) -> dict[str, int]:
         """The position of the last event of each room."""
 
-    async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
-        """(user ID, membership, position) of everybody who ever was in a room, by position."""
+    async def members_of(self, room_id: str, count_max: int) -> Sequence[tuple[str, str, int]] | None:
+        """(user ID, membership, position) of everybody who ever was in a room, by position.
+
+        None if these are more than `count_max`.
+        """
+
+    async def members_in_short(self, room_id: str, count_max: int) -> tuple[list[str], int, int]:
+        """Some of those who are in a room or invited, how many have joined, and how many are invited.
+
+        Where only one is left, some of those who went are named as well.
+        """
 
     async def events_until(
         self, room_id: str, position: int, count_max: int, reader: Requester

@@ -82,10 +82,16 @@ class StoredReads:
         read = await receipts.last_positions(self._database, room_ids)
         return {room_id: max(position, read.get(room_id, 0)) for room_id, position in last.items()}
 
-    async def members_of(self, room_id: str) -> Sequence[tuple[str, str, int]]:
-        """(user ID, membership, position) of everybody who ever was in a room, by position."""
-        rows = await self._memberships.of_room(await self._room_nid(room_id))
-        return [(row.user_id, row.membership, row.position) for row in rows]
+    async def members_of(self, room_id: str, count_max: int) -> Sequence[tuple[str, str, int]] | None:
+        """(user ID, membership, position) of everybody who ever was in a room; None if they are more."""
+        rows = await self._memberships.bare_of_room(await self._room_nid(room_id), limit=count_max + 1)
+        return None if len(rows) > count_max else rows
+
+    async def members_in_short(self, room_id: str, count_max: int) -> tuple[list[str], int, int]:
+        """Some of those who are in a room or invited, how many have joined, and how many are invited."""
+        room_nid = await self._room_nid(room_id)
+        joined, invited = await self._memberships.counts(room_nid)
+        return await self._memberships.some_of_room(room_nid, limit=count_max), joined, invited
 
     async def events_until(
         self, room_id: str, position: int, count_max: int, reader: Requester

@@ -66,6 +66,9 @@ INSERT INTO state_changes (room_nid, position, state_key_nid, type_nid)
 CREATE INDEX state_changes_in_order ON state_changes (room_nid, position);
 DROP TABLE old_state_changes;
 
+-- To count them: they are few, even where members are many.
+CREATE INDEX memberships_invited ON memberships (room_nid) WHERE membership = 'invite';
+
 ALTER TABLE room_tips ADD COLUMN state_group bigint NOT NULL DEFAULT 0;
 
 -- Events that others name as their predecessors and that we do not have: where history can be asked for.

@@ -113,6 +113,38 @@ class Memberships:
         )  # fmt: skip
         return [MembershipRow(*row) for row in rows]
 
+    async def bare_of_room(self, room_nid: int, *, limit: int) -> list[tuple[str, str, int]]:
+        """Read (user ID, membership, position) of a room by position; of any members, if there are more."""
+        return await self._database.fetch(
+            "SELECT text, membership, position FROM (SELECT user_nid, membership, position FROM memberships"
+            " WHERE room_nid = %b::bigint LIMIT %b::bigint) AS found JOIN interned_users ON nid = user_nid"
+            " ORDER BY position",
+            room_nid, limit,
+        )  # fmt: skip
+
+    async def counts(self, room_nid: int) -> tuple[int, int]:
+        """Tell how many users have joined a room, and how many are invited, without counting the joined."""
+        row = await self._database.fetch_one(
+            "SELECT coalesce((SELECT joined FROM room_counts WHERE room_nid = %b::bigint), 0),"
+            " (SELECT count(*) FROM memberships WHERE room_nid = %b::bigint AND membership = 'invite')",
+            room_nid, room_nid,
+        )  # fmt: skip
+        return (0, 0) if row is None else (row[0], row[1])
+
+    async def some_of_room(self, room_nid: int, *, limit: int) -> list[str]:
+        """Name some users who are in a room or invited; where only one is left, of those who went as well."""
+        present = await self._some(room_nid, "IN", limit)
+        return present if len(present) > 1 else present + await self._some(room_nid, "NOT IN", limit)
+
+    async def _some(self, room_nid: int, condition: str, limit: int) -> list[str]:
+        # Few are read, in the order of the primary key, unless nearly all are of the other sort.
+        rows = await self._database.fetch(
+            "SELECT text FROM memberships JOIN interned_users ON nid = user_nid WHERE room_nid = %b::bigint"
+            f" AND membership {condition} ('join', 'invite') ORDER BY user_nid LIMIT %b::bigint",
+            room_nid, limit,
+        )  # fmt: skip
+        return [text for (text,) in rows]
+
     async def one(self, room_nid: int, user_nid: int) -> MembershipRow | None:
         """Read one user's membership of one room."""
         row = await self._database.fetch_one(

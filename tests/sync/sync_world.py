@@ -207,8 +207,21 @@ class World:
             if room_id in room_ids
         }
 
-    async def members_of(self, room_id):
+    async def members_of(self, room_id, count_max):
         self.reads += 1
+        rows = self._members_of(room_id)
+        return None if len(rows) > count_max else rows
+
+    async def members_in_short(self, room_id, count_max):
+        self.reads += 1
+        rows = self._members_of(room_id)
+        present = [user_id for user_id, membership, _ in rows if membership in {"join", "invite"}]
+        gone = [user_id for user_id, membership, _ in rows if membership not in {"join", "invite"}]
+        memberships = [membership for _, membership, _ in rows]
+        named = present[:count_max] if len(present) > 1 else present + gone[:count_max]
+        return named, memberships.count("join"), memberships.count("invite")
+
+    def _members_of(self, room_id):
         state = self._state_of(self.committed[room_id])
         rows = [
             (key, change.event.content["membership"], change.position)

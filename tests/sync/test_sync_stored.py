@@ -40,7 +40,8 @@ async def test_the_reads_say_what_the_double_says(database):
     stored, double = world.source, world
     for ask in (
         lambda reads: reads.heads(),
-        lambda reads: reads.members_of(room_id),
+        lambda reads: reads.members_of(room_id, 100),
+        lambda reads: reads.members_of(room_id, 1),
         lambda reads: reads.last_positions([*ROOMS, "!unknown:example.org"]),
         lambda reads: reads.events_until(room_id, positions[-1], 7, requester(USERS[0])),
         lambda reads: reads.events_until(room_id, middle, 100, requester(USERS[0])),
