@@ -46,8 +46,8 @@ def conflicted_subgraph(world: World, conflicted: Collection[int]) -> Asking[set
 def auth_difference(world: World, sets: Sequence[Collection[int]]) -> Asking[set[int]]:
     """Find the events that are in the auth chain of some states but not of all.
 
-    NOTSPEC: a state event counts as part of the auth chain of its own state, as in every server that we know
-    of; otherwise rooms of version 12 could resolve differently. See docs/decisions/0005.
+    NOTSPEC: a state event counts as part of the auth chain of its own state, as in other servers; otherwise
+    rooms of version 12 could resolve differently. See docs/decisions/0005.
 
     Args:
         world: is asked for auth events, and for the unconflicted state.
