@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from homeserver.core.errors import InvalidParam, UnknownError
+from homeserver.core.errors import InvalidParam, NotFound
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -21,12 +21,6 @@ ROOMS_OF_PAGE_MAX = 500
 ROOMS_OF_PAGE_DEFAULT = 100
 SEARCH_TERM_CHARACTERS_MAX = 255
 ROOM_TYPES_MAX = 100
-
-
-class _OtherServerError(UnknownError):
-    """The directory of another server, which cannot be reached."""
-
-    status = 502
 
 
 class VisibilityBody(msgspec.Struct):
@@ -147,7 +141,7 @@ class RoomDirectoryEndpoints:
     def _check_server(self, request: Request) -> None:
         server_name = request.query_maybe("server")
         if server_name and server_name != self._server_name:
-            raise _OtherServerError(
+            raise NotFound(
                 "This server cannot read the room directories of other servers yet: leave out server."
             )
 

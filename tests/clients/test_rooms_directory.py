@@ -257,8 +257,8 @@ async def test_no_rooms_of_other_networks_are_known(alice, five):
 
 
 async def test_the_directory_of_another_server_is_an_honest_error(alice, five):
-    assert (await alice.try_("GET", "/publicRooms?server=elsewhere"))[0] == 502
-    assert (await alice.try_("POST", "/publicRooms?server=elsewhere", {}))[0] == 502
+    assert (await alice.try_("GET", "/publicRooms?server=elsewhere"))[0] == 404
+    assert (await alice.try_("POST", "/publicRooms?server=elsewhere", {}))[0] == 404
     assert len((await alice.get("/publicRooms?server=localhost"))["chunk"]) == 5
 
 

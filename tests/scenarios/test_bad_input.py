@@ -262,6 +262,8 @@ def test_arbitrary_input_never_gives_a_500(caller, group):
     @given(data=st.data(), declared=st.sampled_from(endpoints), body=bodies, query=queries)
     def attack(data, declared, body, query):
         method, path = declared
+        if path.endswith("/v3/events"):
+            query = {"timeout": "0", **query}  # which waits for half a minute by default
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
         target = _fill(path, data, caller) + (f"?{text}" if text else "")
         status, answer = caller.call(method, target, body)
@@ -289,7 +291,7 @@ def test_arbitrary_input_never_gives_a_500(caller, group):
     ],
 )
 def test_a_bad_event_gets_its_error(caller, body, status, errcode):
-    path = f"/_matrix/client/v3/rooms/{quote(caller.room_id)}/send/m.room.message/1"
+    path = f"/_matrix/client/v3/rooms/{quote(caller.room_id)}/send/m.room.message/bad"
 
     got, answer = caller.call("PUT", path, body)
 
