@@ -12,7 +12,7 @@ from typing import Any
 from homeserver.core.canonical_json import CANONICAL_INTEGER_MAX, check_canonical
 from homeserver.core.errors import TooLarge
 from homeserver.core.event.size import check_key_sizes, check_size
-from homeserver.core.identifiers import parse_event_id, parse_room_id, parse_user_id
+from homeserver.core.identifiers import IDENTIFIER_BYTES_MAX, parse_event_id, parse_room_id, parse_user_id
 from homeserver.core.pdu_verdicts import Dropped
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import EventIdFormat, RoomVersionRules
@@ -37,6 +37,7 @@ def check_format(pdu: Any, rules: RoomVersionRules) -> Dropped | None:
         return Dropped("The event is not a JSON object.")
     try:
         _check_types(pdu)
+        _check_texts(pdu)
         _check_integers(pdu, rules)
         check_key_sizes(pdu)
         _check_identifiers(pdu, rules)
@@ -66,6 +67,12 @@ def _check_types(pdu: Mapping[str, Any]) -> None:
             raise _FormatError(f"The event's {key} is not an object.")
     if not isinstance(pdu.get("unsigned", {}), dict):
         raise _FormatError("The event's unsigned is not an object.")
+
+
+def _check_texts(pdu: Mapping[str, Any]) -> None:
+    for key in ("type", "state_key"):
+        if "\0" in pdu.get(key, ""):  # NOTSPEC: nobody needs it, and PostgreSQL has no text with it
+            raise _FormatError(f"The event's {key} holds NUL.")
 
 
 def _check_integers(pdu: Mapping[str, Any], rules: RoomVersionRules) -> None:
@@ -105,13 +112,17 @@ def _check_references(pdu: Mapping[str, Any], key: str, count_max: int, rules: R
             good = (
                 isinstance(reference, list)
                 and len(reference) == 2
-                and isinstance(reference[0], str)
+                and _could_be_event_id(reference[0])
                 and isinstance(reference[1], dict)
             )
         else:
-            good = isinstance(reference, str)
+            good = _could_be_event_id(reference)
         if not good:
             raise _FormatError(f"The event's {key} hold something that refers to no event.")
+
+
+def _could_be_event_id(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= IDENTIFIER_BYTES_MAX and "\0" not in text
 
 
 def _check_signed(pdu: Mapping[str, Any]) -> None:

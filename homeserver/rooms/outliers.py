@@ -5,10 +5,12 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-recei
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from homeserver.core.event.pdu import Event
+from homeserver.core.identifiers import parse_event_id
 from homeserver.core.pdu_checks import (
     Checks,
     NeedAuthEvents,
@@ -63,10 +65,10 @@ def named(pdus: Iterable[Any], rules: RoomVersionRules) -> dict[str, Any]:
     found = {}
     for pdu in pdus:
         if isinstance(pdu, dict):
-            try:
-                found[event_id_of(pdu, rules)] = pdu
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
+            with suppress(ValueError, KeyError, TypeError, AttributeError):
+                event_id = event_id_of(pdu, rules)
+                parse_event_id(event_id)
+                found[event_id] = pdu
     return found
 
 

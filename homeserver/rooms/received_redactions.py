@@ -10,6 +10,7 @@ from homeserver.core.auth.selection import StateKey
 from homeserver.core.changes import EventChange
 from homeserver.core.content.power_levels import PowerLevels
 from homeserver.core.event.pdu import Event
+from homeserver.core.identifiers import parse_event_id
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.state_at import StateAt
 from storage.state_chain import StateChain
@@ -88,11 +89,13 @@ class ReceivedRedactions:
         self, room: RoomActor, redaction: Event, before: StateChain, found: RedactionsOfEvent
     ) -> None:
         assert redaction.redacts is not None
-        target = await self._events.by_id(redaction.redacts)
         is_withheld = not redaction.rules.authorization.special_case_room_redaction
-        if target is None:
-            found.waits_for = redaction.redacts
-        elif await self._takes_effect(room, redaction, target.event, before):
+        target = None
+        if _is_event_id(redaction.redacts):
+            target = await self._events.by_id(redaction.redacts)
+            if target is None:
+                found.waits_for = redaction.redacts
+        if target is not None and await self._takes_effect(room, redaction, target.event, before):
             is_withheld = False
             if target.event.redacted_because is None:
                 found.redacted.append(target.event.redacted_by(redaction))
@@ -123,3 +126,11 @@ class ReceivedRedactions:
         state = await self._state_at.select(room.room_nid, before, (_CREATE, _POWER_LEVELS))
         levels = PowerLevels.of(state.get(_POWER_LEVELS), room.create, room.rules)
         return takes_effect(redaction, target, levels)
+
+
+def _is_event_id(text: str) -> bool:
+    try:
+        parse_event_id(text)
+    except ValueError:
+        return False
+    return True
