@@ -98,7 +98,7 @@ class StateChain:
         below = self.links[len(merged) :]
         if not below:
             values = {key: nid for key, nid in values.items() if nid != ABSENT}
-        is_step = not merged and len(changes) == 1
+        is_step = not merged and len(changes) == 1 and ABSENT not in changes.values()
         return NewGroup(below[0].group if below else EMPTY_GROUP, depth, StateDelta.of(values), is_step)
 
     def after(self, group: int, planned: NewGroup) -> "StateChain":

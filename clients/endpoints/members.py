@@ -6,7 +6,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#getting-events-for-a-room
 from homeserver.core.errors import InvalidParam
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
-from homeserver.http.response import Response, json_response
+from homeserver.http.response import Response, json_list, json_response
 from homeserver.rooms.history import position_of
 from homeserver.rooms.members import Members
 
@@ -36,7 +36,7 @@ class MembersEndpoints:
             membership=_membership(request, "membership"),
             not_membership=_membership(request, "not_membership"),
         )
-        return Response(body=b'{"chunk":[%b]}' % b",".join(chunk))
+        return Response(body=json_list(b'{"chunk":[', chunk, b"]}"))
 
     @endpoint(
         "GET",

@@ -3,10 +3,12 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#getting-events-for-a-room
 """
 
+from clients.endpoints.delayed_events import delay_of
 from homeserver.core.errors import InvalidParam
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
-from homeserver.http.response import Response, json_response
+from homeserver.http.response import Response, json_list, json_response
+from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.sending import Sending
 from homeserver.rooms.state_reads import StateReads
 
@@ -20,8 +22,11 @@ _PATHS = (f"{_STATE}/{{eventType}}/{{stateKey}}", f"{_STATE}/{{eventType}}", f"{
 class RoomStateEndpoints:
     """`…/rooms/{roomId}/state` and below."""
 
-    def __init__(self, *, sending: Sending, state_reads: StateReads) -> None:
+    def __init__(
+        self, *, sending: Sending, state_reads: StateReads, delayed_events: DelayedEvents
+    ) -> None:
         self._sending = sending
+        self._delayed_events = delayed_events
         self._state_reads = state_reads
 
     @endpoint(
@@ -32,7 +37,7 @@ class RoomStateEndpoints:
     async def get_room_state(self, request: Request) -> Response:
         """Read every state event."""
         events = await self._state_reads.all_of(request.requester, request.parameters["roomId"])
-        return Response(body=b"[%b]" % b",".join(events))
+        return Response(body=json_list(b"[", events, b"]"))
 
     @endpoint(
         "GET",
@@ -62,7 +67,14 @@ class RoomStateEndpoints:
     async def set_state_event(self, request: Request) -> Response:
         """Set a state event."""
         named = request.parameters
+        state_key, delay_ms = named.get("stateKey", ""), delay_of(request)
+        if delay_ms is not None:
+            delay_id = await self._delayed_events.schedule(
+                request.requester, named["roomId"], named["eventType"], request.body, delay_ms,
+                state_key=state_key,
+            )  # fmt: skip
+            return json_response({"delay_id": delay_id})
         event_id = await self._sending.set_state(
-            request.requester, named["roomId"], named["eventType"], named.get("stateKey", ""), request.body
+            request.requester, named["roomId"], named["eventType"], state_key, request.body
         )
         return json_response({"event_id": event_id})

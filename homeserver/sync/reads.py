@@ -1,6 +1,7 @@
 """The reads of sync, from PostgreSQL."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
 
 from homeserver.core.changes import AccountDataChange, ReceiptChange
 from homeserver.core.event.pdu import Event
@@ -127,9 +128,19 @@ class StoredReads:
         """The state of a room after the event at `position`, or the last one before it."""
         room_nid = await self._room_nid(room_id)
         if members is None:
-            return _bare(await self._state.at(room_nid, position))
+            return await self._whole_state_at(room_nid, position)
         others = await self._state.at(room_nid, position, not_types=(MEMBER,))
         return _bare(others) + list(await self.members_at(room_id, position, members))
+
+    async def _whole_state_at(self, room_nid: int, position: int) -> list[Event]:
+        """Read all of it in steps, and do in each what takes longest of telling it."""
+        events = []
+        async with aclosing(self._state.pages(room_nid, position)) as pages:
+            async for page in pages:
+                for stored in page:
+                    assert stored.event.sync_prefix, "encoded now, and once"
+                    events.append(stored.event)
+        return events
 
     async def members_at(self, room_id: str, position: int, user_ids: Collection[str]) -> Sequence[Event]:
         """The member events of some users as of `position`."""

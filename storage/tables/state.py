@@ -223,7 +223,7 @@ class State:
             yield stored
             if len(rows) < keys_max:
                 return
-            last = list(rows[-1][-len(last) :])
+            last = list(min(row[-len(last) :] for row in rows))
 
     async def at_of_keys(
         self, room_nid: int, position: int, keys: Iterable[tuple[str, str]]
