@@ -4,6 +4,7 @@ from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.http.endpoint import endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
+from homeserver.rooms.delayed_events import WAITING_PER_USER_MAX
 
 __all__ = ["CapabilitiesEndpoints"]
 
@@ -13,9 +14,10 @@ class CapabilitiesEndpoints:
 
     Args:
         default_room_version: of new rooms.
+        delayed_event_ms_max: how long an event can wait.
     """
 
-    def __init__(self, *, default_room_version: str) -> None:
+    def __init__(self, *, default_room_version: str, delayed_event_ms_max: int) -> None:
         assert default_room_version in ROOM_VERSIONS
         capabilities = {
             "m.change_password": {"enabled": False},
@@ -30,6 +32,10 @@ class CapabilitiesEndpoints:
             "m.3pid_changes": {"enabled": False},
             "m.get_login_token": {"enabled": False},
             "m.forget_forced_upon_leave": {"enabled": False},
+            "org.matrix.msc4140.delayed_events": {
+                "max_delay_ms": delayed_event_ms_max,
+                "max_scheduled": WAITING_PER_USER_MAX,
+            },
         }
         self._answer = json_response({"capabilities": capabilities})
 

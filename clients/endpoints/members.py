@@ -46,7 +46,7 @@ class MembersEndpoints:
     async def get_joined_members(self, request: Request) -> Response:
         """Read who is in a room, with name and avatar."""
         joined = await self._members.joined_members(request.requester, request.parameters["roomId"])
-        return json_response({"joined": joined})
+        return Response(body=json_list(b'{"joined":{', joined, b"}}"))
 
     @endpoint(
         "GET",

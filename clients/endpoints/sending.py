@@ -3,9 +3,11 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room
 """
 
+from clients.endpoints.delayed_events import delay_of
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
-from homeserver.http.response import Response
+from homeserver.http.response import Response, json_response
+from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.sending import Sending
 
 __all__ = ["SendingEndpoints"]
@@ -14,8 +16,9 @@ __all__ = ["SendingEndpoints"]
 class SendingEndpoints:
     """`…/rooms/{roomId}/send/{eventType}/{txnId}`."""
 
-    def __init__(self, *, sending: Sending) -> None:
+    def __init__(self, *, sending: Sending, delayed_events: DelayedEvents) -> None:
         self._sending = sending
+        self._delayed_events = delayed_events
 
     @endpoint(
         "PUT",
@@ -27,6 +30,13 @@ class SendingEndpoints:
     async def send_event(self, request: Request) -> Response:
         """Send a message event, once for each transaction ID."""
         named = request.parameters
+        delay_ms = delay_of(request)
+        if delay_ms is not None:
+            delay_id = await self._delayed_events.schedule(
+                request.requester, named["roomId"], named["eventType"], request.body, delay_ms,
+                transaction_id=named["txnId"],
+            )  # fmt: skip
+            return json_response({"delay_id": delay_id})
         event_id = await self._sending.send(
             request.requester, named["roomId"], named["eventType"], request.body, named["txnId"]
         )

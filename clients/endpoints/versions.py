@@ -16,6 +16,10 @@ _UNSTABLE_FEATURES = {
     "uk.tcpip.msc4133.stable": True,
     # Likewise: mutual rooms (v1.19).
     "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
+    # Delayed events.
+    "org.matrix.msc4140": True,
+    # Simplified sliding sync: some clients sign in nowhere else.
+    "org.matrix.simplified_msc3575": True,
     # Moderators read redacted content.
     "fi.mau.msc2815": True,
 }

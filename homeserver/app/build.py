@@ -32,11 +32,14 @@ from homeserver.http.dispatch import Dispatcher
 from homeserver.http.endpoint import Endpoint, RateLimit
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
+from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.runtime.tasks import Tasks
 from homeserver.sync.event_stream import EventStream
 from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Sync
 from homeserver.sync.ports import SyncReads
+from homeserver.sync.sliding.reads import StoredSlidingReads
+from homeserver.sync.sliding.sliding_sync import SlidingSync
 
 __all__ = ["Services", "build_dispatcher", "build_services", "build_websockets"]
 
@@ -47,6 +50,7 @@ class Services:
 
     access_tokens: AccessTokens
     account_data: AccountData
+    delayed_events: DelayedEvents
     devices: Devices
     ephemeral: EphemeralServices
     event_stream: EventStream
@@ -58,6 +62,7 @@ class Services:
     registration: Registration
     registration_secret: str
     rooms: RoomServices
+    sliding_sync: SlidingSync
     sync: Sync
     sync_reads: SyncReads
 
@@ -92,6 +97,9 @@ async def build_services(
         configuration, runtime, storage, data_directory=data_directory,
         accounts=AccountPorts(profiles, heeded, heeded, RoomSettings(account_data)),
     )  # fmt: skip
+    delayed_events = _delayed_events(configuration, runtime, storage, rooms)
+    stack.callback(storage.bus.subscribe(delayed_events.follow))
+    tasks.start(delayed_events.run(), "delayed events")
     ephemeral = build_ephemeral(runtime, storage, account_data, stack)
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
@@ -99,6 +107,7 @@ async def build_services(
     return Services(
         access_tokens=access_tokens,
         account_data=account_data,
+        delayed_events=delayed_events,
         devices=Devices(database=database, access_tokens=access_tokens),
         ephemeral=ephemeral,
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
@@ -113,9 +122,29 @@ async def build_services(
         registration=registration,
         registration_secret=configuration.registration.shared_secret or data_directory.registration_secret(),
         rooms=rooms,
+        sliding_sync=_sliding_sync(runtime, storage, stack),
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
         sync_reads=storage.reads,
     )  # fmt: skip
+
+
+def _delayed_events(
+    configuration: Configuration, runtime: Runtime, storage: Storage, rooms: RoomServices
+) -> DelayedEvents:
+    return DelayedEvents(
+        database=storage.database, registry=rooms.registry, sending=rooms.sending, clock=runtime.clock,
+        randomness=runtime.randomness, observer=runtime.observer,
+        delay_ms_max=configuration.rooms.delayed_event_ms_max,
+    )  # fmt: skip
+
+
+def _sliding_sync(runtime: Runtime, storage: Storage, stack: AsyncExitStack) -> SlidingSync:
+    sliding_sync = SlidingSync(
+        reads=storage.reads, sliding_reads=StoredSlidingReads(storage.database, storage.interning),
+        notifier=storage.notifier, bus=storage.bus, clock=runtime.clock, randomness=runtime.randomness,
+    )  # fmt: skip
+    stack.callback(sliding_sync.stop)
+    return sliding_sync
 
 
 def _passwords(configuration: Configuration) -> Passwords:

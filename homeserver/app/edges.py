@@ -10,6 +10,7 @@ from clients.endpoints.aliases import AliasesEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
 from clients.endpoints.context import ContextEndpoints
 from clients.endpoints.create_room import CreateRoomEndpoints
+from clients.endpoints.delayed_events import DelayedEventsEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
 from clients.endpoints.history import HistoryEndpoints
@@ -30,6 +31,7 @@ from clients.endpoints.room_directory import RoomDirectoryEndpoints
 from clients.endpoints.room_state import RoomStateEndpoints
 from clients.endpoints.room_summary import RoomSummaryEndpoints
 from clients.endpoints.sending import SendingEndpoints
+from clients.endpoints.sliding_sync import SlidingSyncEndpoints
 from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
@@ -47,6 +49,7 @@ from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
 from homeserver.http.endpoint import Endpoint, endpoints_of
+from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.redacted_reads import RedactedReads
 
 __all__ = ["build_edges"]
@@ -65,7 +68,7 @@ def build_edges(
     """
     owners = (
         *_accounts(configuration, runtime, services, base_url),
-        *_rooms(configuration, services.rooms),
+        *_rooms(configuration, services.rooms, services.delayed_events),
         *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
         ReceiptsEndpoints(receipts=services.ephemeral.receipts),
@@ -74,6 +77,7 @@ def build_edges(
             initial_sync=services.rooms.initial_sync, event_stream=services.event_stream,
             reads=services.sync_reads,
         ),
+        SlidingSyncEndpoints(sliding_sync=services.sliding_sync),
         SyncEndpoints(sync=services.sync, filters=services.filters),
     )  # fmt: skip
     return [endpoint for owner in owners for endpoint in endpoints_of(owner)]
@@ -90,7 +94,10 @@ def _accounts(
         registration=services.registration, logins=logins, interactive=interactive,
         randomness=runtime.randomness, shared_secret=services.registration_secret, server_name=server_name,
     )  # fmt: skip
-    yield CapabilitiesEndpoints(default_room_version=configuration.rooms.default_room_version)
+    yield CapabilitiesEndpoints(
+        default_room_version=configuration.rooms.default_room_version,
+        delayed_event_ms_max=configuration.rooms.delayed_event_ms_max,
+    )
     yield DevicesEndpoints(devices=devices, logins=logins, interactive=interactive)
     yield LoginEndpoints(
         logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
@@ -107,7 +114,9 @@ def _accounts(
     yield WellKnownEndpoints(base_url=base_url)
 
 
-def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object]:
+def _rooms(
+    configuration: Configuration, rooms: RoomServices, delayed_events: DelayedEvents
+) -> Iterator[object]:
     yield AliasesEndpoints(directory=rooms.directory, server_name=configuration.server_name)
     yield from _history(rooms.history, rooms.redacted_reads)
     yield MembersEndpoints(members=rooms.members)
@@ -119,8 +128,11 @@ def _rooms(configuration: Configuration, rooms: RoomServices) -> Iterator[object
         joining=entry.joining, membership=entry.membership, third_party_invites=entry.third_party_invites
     )
     yield RedactionEndpoints(sending=rooms.sending)
-    yield RoomStateEndpoints(sending=rooms.sending, state_reads=rooms.state_reads)
-    yield SendingEndpoints(sending=rooms.sending)
+    yield DelayedEventsEndpoints(delayed_events=delayed_events)
+    yield RoomStateEndpoints(
+        sending=rooms.sending, state_reads=rooms.state_reads, delayed_events=delayed_events
+    )
+    yield SendingEndpoints(sending=rooms.sending, delayed_events=delayed_events)
 
 
 def _finding(configuration: Configuration, finding: FindingServices) -> Iterator[object]:

@@ -161,6 +161,9 @@ class RoomsSection:
     redacted_content_kept_ms: int = key(
         604_800_000, "how long storage keeps what a redaction took away; 0: not at all", check=at_least(0)
     )
+    delayed_event_ms_max: int = key(
+        86_400_000, "how long an event can wait to be sent later", check=between(60_000, 31_536_000_000)
+    )
 
 
 @dataclass(frozen=True, slots=True)
