@@ -97,7 +97,7 @@ class AccountsServer:
                 server_name=SERVER_NAME,
                 **asked,
             ),
-            CapabilitiesEndpoints(default_room_version="12"),
+            CapabilitiesEndpoints(default_room_version="12", delayed_event_ms_max=1),
             DevicesEndpoints(devices=self.devices, **asked),
             LoginEndpoints(
                 logins=self.logins,
