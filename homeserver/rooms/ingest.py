@@ -6,7 +6,7 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-recei
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeserver.core.content.server_acl import ServerAcl
@@ -143,8 +143,11 @@ class Ingest:
             verdict = await self._check(receipt, pdu)
             if isinstance(verdict, Dropped):
                 return verdict
-            if known is not None and known.flags & EventFlags.REJECTED:
-                verdict = Rejected(verdict.event, "It was rejected before its place was known.")
+            if known is not None:
+                # As it is stored: it may have been redacted meanwhile, and must not be told as it was.
+                verdict = replace(verdict, event=known.event)
+                if known.flags & EventFlags.REJECTED:
+                    verdict = Rejected(known.event, "It was rejected before its place was known.")
             return await self._placing.place(await self._arrival(receipt, verdict, known))
         except _PastUnknownError as error:
             return Postponed(str(error))
