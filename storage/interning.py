@@ -99,12 +99,15 @@ class Interning:
     async def _create(self, kind: Kind, texts: list[str]) -> dict[str, int]:
         # Sorted, so that two writers that intern the same strings wait for each other in one order. A row
         # that another made in between is not returned by the insert, hence the look-up.
-        await self._database.execute(
+        rows = await self._database.fetch(
             f"INSERT INTO {_TABLES[kind]} (text) SELECT DISTINCT text FROM unnest(%b::text[]) AS new (text)"
-            " ORDER BY text ON CONFLICT DO NOTHING",
+            " ORDER BY text ON CONFLICT DO NOTHING RETURNING text, nid",
             sorted(set(texts)),
         )
-        return await self._look_up(kind, texts)
+        found = self._remember(kind, rows)
+        if missing := [text for text in texts if text not in found]:
+            found.update(await self._look_up(kind, missing))
+        return found
 
     def _remember(self, kind: Kind, rows: list[tuple[str, int]]) -> dict[str, int]:
         found: dict[str, int] = {}

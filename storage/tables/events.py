@@ -39,7 +39,7 @@ class EventFlags(IntFlag):
 HIDDEN = EventFlags.OUTLIER | EventFlags.REJECTED | EventFlags.SOFT_FAILED | EventFlags.WITHHELD
 """What no client sees."""
 
-_HIDDEN = int(HIDDEN)
+_HIDDEN, _REDACTED = int(HIDDEN), int(EventFlags.REDACTED)
 
 EVENT_INSERT = Statement(
     name="events",
@@ -336,8 +336,11 @@ class Events:
             rules = rules_for(version)
             assert rules is not None, f"room version {version} was known when the room was stored"
             event = Event.parse(json, rules, event_id)
-            is_redacted = bool(flags & EventFlags.REDACTED)
-            stored.append(StoredEvent(position, room_nid, event, is_redacted, EventFlags(flags), state_group))
+            # Nearly all have none, and the arithmetic of flags takes as long as parsing the event.
+            seen, is_redacted = EventFlags.NONE, False
+            if flags:
+                seen, is_redacted = EventFlags(flags), bool(flags & _REDACTED)
+            stored.append(StoredEvent(position, room_nid, event, is_redacted, seen, state_group))
             if redacted_because is not None:
                 redacted.setdefault(redacted_because, []).append(event)
         if redacted:
