@@ -13,7 +13,7 @@ __all__ = [
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidUsername", "InviteBlocked",
     "KeyTooLarge", "LimitExceeded", "MatrixError", "MethodNotAllowed", "MissingParam", "MissingToken",
     "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
-    "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownToken",
+    "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken",
     "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
     "WeakPassword",
 ]  # fmt: skip
@@ -212,6 +212,12 @@ class Unavailable(MatrixError):
     """The server cannot do this just now; the same request may be tried again."""
 
     errcode = "M_UNKNOWN"
+
+
+class UnknownPos(MatrixError):
+    """A position of a sliding sync that this server gave to nobody, or does not remember: begin again."""
+
+    errcode = "M_UNKNOWN_POS"
 
 
 class UnknownToken(MatrixError):

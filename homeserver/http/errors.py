@@ -46,6 +46,7 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.UnableToGrantJoin: 400,
     errors.Unavailable: 503,
     errors.UnknownError: 400,
+    errors.UnknownPos: 400,
     errors.UnknownToken: 401,
     errors.Unrecognized: 404,
     errors.UnsupportedRoomVersion: 400,

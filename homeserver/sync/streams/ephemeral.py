@@ -13,7 +13,7 @@ from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
 from homeserver.sync.spans import Section, Span
 
-__all__ = ["Ephemeral"]
+__all__ = ["Ephemeral", "receipts_content"]
 
 _RECEIPT = "m.receipt"
 _TYPING = "m.typing"
@@ -60,7 +60,7 @@ class Ephemeral:
         wanted = window.request.filter.room.ephemeral
         if not room_passes(wanted, room_id):
             return
-        content = _receipts_content(window, receipts)
+        content = receipts_content(window.user.user_id, receipts)
         events: list[bytes] = []
         if content and _passes(wanted, _RECEIPT):
             events.append(b'{"type":"m.receipt","content":%b}' % orjson.dumps(content))
@@ -71,14 +71,14 @@ class Ephemeral:
             body.add(body.joined, room_id, b'"ephemeral":{"events":[%b]}' % b",".join(events))
 
 
-def _receipts_content(window: Window, receipts: Iterable[ReceiptChange]) -> dict[str, Any]:
+def receipts_content(user_id: str, receipts: Iterable[ReceiptChange]) -> dict[str, Any]:
     """Put receipts together by event, kind and user; private ones of others are left out.
 
     Spec: https://spec.matrix.org/v1.19/client-server-api/#mreceipt
     """
     content: dict[str, Any] = {}
     for one in receipts:
-        if one.type == READ_PRIVATE and one.user_id != window.user.user_id:
+        if one.type == READ_PRIVATE and one.user_id != user_id:
             continue
         receipt: dict[str, Any] = {"ts": one.ts_ms}
         if one.thread_id is not None:

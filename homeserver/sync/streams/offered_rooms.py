@@ -2,6 +2,7 @@
 
 from homeserver.core.event.format import stripped_state_event
 from homeserver.sync.body import Body
+from homeserver.sync.live_users import LiveUser
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
 from homeserver.sync.room_state import MEMBER
@@ -45,13 +46,17 @@ class OfferedRooms:
         """The rooms with an invite or a knock since."""
         await self.complete(window, spans, body)
 
-    async def _offered(self, window: Window, span: Span, name: bytes) -> bytes | None:
-        user_id = window.user.user_id
-        state = await self._reads.state_at(span.room_id, span.position, members=[user_id])
+    async def stripped(self, user: LiveUser, room_id: str, position: int) -> list[bytes] | None:
+        """What the user may know of a room by their member event there; None if they want to hear nothing."""
+        user_id = user.user_id
+        state = await self._reads.state_at(room_id, position, members=[user_id])
         own = next((e.sender for e in state if e.type == MEMBER and e.state_key == user_id), user_id)
-        if own in window.user.ignored:
+        if own in user.ignored:
             return None
-        inviter = await self._reads.members_at(span.room_id, span.position, [own]) if own != user_id else ()
+        inviter = await self._reads.members_at(room_id, position, [own]) if own != user_id else ()
         events = [event for event in state if event.type in SHOWN or event.type == MEMBER]
-        parts = [stripped_state_event(event) for event in (*inviter, *events)]
-        return b'"%b":{"events":[%b]}' % (name, b",".join(parts))
+        return [stripped_state_event(event) for event in (*inviter, *events)]
+
+    async def _offered(self, window: Window, span: Span, name: bytes) -> bytes | None:
+        parts = await self.stripped(window.user, span.room_id, span.position)
+        return None if parts is None else b'"%b":{"events":[%b]}' % (name, b",".join(parts))

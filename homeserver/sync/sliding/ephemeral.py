@@ -1,0 +1,111 @@
+"""The extensions `typing` and `receipts`: who types, and who has read how far."""
+
+from collections.abc import Iterable, Mapping
+
+import orjson
+
+from homeserver.core.changes import ReceiptChange
+from homeserver.core.positions import SyncToken
+from homeserver.sync.live_rooms import LiveRooms
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.sliding.connections import Told
+from homeserver.sync.sliding.entry import Entry
+from homeserver.sync.sliding.lists import Listed
+from homeserver.sync.sliding.look import Look
+from homeserver.sync.sliding.request import RoomExtension
+from homeserver.sync.sliding.scopes import rooms_in_scope
+from homeserver.sync.streams.ephemeral import receipts_content
+
+__all__ = ["ReceiptsExtension", "TypingExtension"]
+
+
+class TypingExtension:
+    """Tells who types. What was missed is not told later: it is over by then."""
+
+    def __init__(self, live_rooms: LiveRooms) -> None:
+        self._live_rooms = live_rooms
+
+    def tell(
+        self, look: Look, asked: RoomExtension, listed: Listed, entries: Mapping[str, Entry]
+    ) -> tuple[bytes, bool]:
+        """Who types in rooms where that has changed; and whether it has in any."""
+        rooms = []
+        for room_id in _joined_in_scope(look, asked, listed):
+            entry = entries.get(room_id)
+            since = None if entry is not None and entry.is_initial else look.since
+            typing = self._live_rooms.typing(room_id, since)
+            if typing is not None:
+                others = [user_id for user_id in typing if user_id not in look.user.ignored]
+                event = {"type": "m.typing", "content": {"user_ids": others}}
+                rooms.append(b"%b:%b" % (orjson.dumps(room_id), orjson.dumps(event)))
+        return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms)
+
+
+class ReceiptsExtension:
+    """Tells receipts: at first the user's own and those on the events that are shown, then what changes."""
+
+    def __init__(self, reads: SyncReads, live_rooms: LiveRooms) -> None:
+        self._reads = reads
+        self._live_rooms = live_rooms
+
+    async def tell(
+        self, look: Look, asked: RoomExtension, listed: Listed, entries: Mapping[str, Entry], told: Told,
+        news: Iterable[str],
+    ) -> tuple[bytes, bool, Told]:  # fmt: skip
+        """What is new; whether that is anything; and of which rooms the connection has been told then.
+
+        Args:
+            look: who looks, from where to where.
+            asked: what of it is wanted.
+            listed: the rooms of the request.
+            entries: what is told of rooms.
+            told: the rooms of which receipts were told.
+            news: the rooms in which something happened.
+        """
+        in_scope = _joined_in_scope(look, asked, listed)
+        told = dict(told)
+        heard = set(news)
+        for room_id in heard:
+            if room_id not in in_scope and room_id in told and told[room_id] is None:
+                told[room_id] = look.since
+        rooms = []
+        for room_id in in_scope:
+            entry = entries.get(room_id)
+            is_whole = room_id not in told or (entry is not None and entry.is_whole)
+            if is_whole:
+                receipts = await self._first(look, room_id, entry)
+            elif told[room_id] is not None or room_id in heard:
+                receipts = await self._after(room_id, told[room_id] or look.since)
+            else:
+                continue
+            told[room_id] = None
+            content = receipts_content(look.user.user_id, receipts)
+            if content:
+                event = {"type": "m.receipt", "content": content}
+                rooms.append(b"%b:%b" % (orjson.dumps(room_id), orjson.dumps(event)))
+        return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms), told
+
+    async def _first(self, look: Look, room_id: str, entry: Entry | None) -> Iterable[ReceiptChange]:
+        shown: frozenset[str] = frozenset() if entry is None else entry.event_ids
+        return [
+            one
+            for one in await self._reads.receipts_of(room_id, 0)
+            if one.user_id == look.user.user_id or one.event_id in shown
+        ]
+
+    async def _after(self, room_id: str, since: SyncToken | None) -> Iterable[ReceiptChange]:
+        assert since is not None, "rooms were told of in an earlier answer"
+        receipts = self._live_rooms.receipts_after(room_id, since)
+        if receipts is None:
+            stored = await self._reads.receipts_of(room_id, since.lowest)
+            receipts = [one for one in stored if not since.covers(one.position)]
+        return receipts
+
+
+def _joined_in_scope(look: Look, asked: RoomExtension, listed: Listed) -> dict[str, None]:
+    rooms = look.user.rooms
+    return {
+        room_id: None
+        for room_id in rooms_in_scope(asked, listed)
+        if room_id in rooms and rooms[room_id].membership == "join"
+    }

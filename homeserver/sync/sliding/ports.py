@@ -1,0 +1,29 @@
+"""What sliding sync reads beyond what every sync reads."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from homeserver.core.event.pdu import Event
+
+__all__ = ["SlidingReads"]
+
+
+class SlidingReads(Protocol):
+    """Reads of many rooms at once, and of pieces of the state of one."""
+
+    async def last_events(self, room_ids: Collection[str]) -> Mapping[str, int]:
+        """The position of the last event of each room."""
+
+    async def described(self, room_ids: Collection[str], types: Collection[str]) -> Sequence[Event]:
+        """The current state of rooms that has one of these types and an empty state key."""
+
+    async def own_member_events(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Event]:
+        """The member event that says what a user is to each of these rooms, by room."""
+
+    async def state_of_types(self, room_id: str, position: int, types: Collection[str]) -> Sequence[Event]:
+        """The state of a room just after `position` that has one of these types."""
+
+    async def state_of_keys(
+        self, room_id: str, position: int, keys: Collection[tuple[str, str]]
+    ) -> Sequence[Event]:
+        """The state of a room just after `position` that has one of these types and state keys."""

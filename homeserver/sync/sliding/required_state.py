@@ -1,0 +1,163 @@
+"""The state of one room that a connection wants and lacks, members as the timeline needs them included."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from homeserver.core.event.pdu import Event
+from homeserver.core.positions import SyncToken
+from homeserver.sync.ports import SyncReads
+from homeserver.sync.request import Window
+from homeserver.sync.room_cache import RoomCache
+from homeserver.sync.sliding.connections import RoomSent
+from homeserver.sync.sliding.ports import SlidingReads
+from homeserver.sync.sliding.room_config import MEMBER, Required, RoomConfig
+from homeserver.sync.timeline import Timeline
+from homeserver.sync.timeline_event import TimelineEvent
+
+__all__ = ["RequiredStates", "Told"]
+
+LAZY_PER_ROOM_MAX = 1_000
+NAME, AVATAR = ("m.room.name", ""), ("m.room.avatar", "")
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Told:
+    """The state that is told of a room.
+
+    Attributes:
+        events: what was asked for.
+        changed: all that changed, asked for or not; None if the room is told whole.
+        known: state that was read on the way, asked for or not.
+        lazy: whose member events the connection has because of lazy loading, from now on.
+    """
+
+    events: list[Event]
+    changed: dict[Key, Event] | None
+    known: dict[Key, Event] = field(default_factory=dict)
+    lazy: frozenset[str] = frozenset()
+
+
+class RequiredStates:
+    """Finds required state."""
+
+    def __init__(self, reads: SyncReads, sliding_reads: SlidingReads, cache: RoomCache) -> None:
+        self._reads = reads
+        self._sliding_reads = sliding_reads
+        self._cache = cache
+
+    async def complete(
+        self, room_id: str, timeline: Timeline, config: RoomConfig, further: Iterable[Key]
+    ) -> Told:
+        """All that is wanted of a room that is new to the connection; name and avatar are read with it."""
+        required = config.required
+        lazy = _people_of(timeline) if required.is_lazy else set()
+        keys = {NAME, AVATAR, *further, *((MEMBER, user_id) for user_id in lazy)}
+        known = await self._matching(room_id, timeline.end, required, keys)
+        events = [
+            event
+            for (type_, state_key), event in known.items()
+            if required.matches(type_, state_key) or (type_ == MEMBER and state_key in lazy)
+        ]
+        return Told(events, None, known, _bounded(lazy))
+
+    async def delta(
+        self, window: Window, room_id: str, timeline: Timeline, config: RoomConfig, sent: RoomSent,
+        *, until: int | None,
+    ) -> Told:  # fmt: skip
+        """What changed of what is wanted, and what is wanted that was not before; no further than `until`."""
+        bound = window.since
+        assert bound is not None, "a delta has a beginning"
+        changed = await self._changed(room_id, bound, window.now, until)
+        told = {key: event for key, event in changed.items() if config.required.matches(*key)}
+        grown = config.tuples - sent.required
+        if grown:
+            wanted = Required.of(grown)
+            found = await self._matching(room_id, timeline.end, wanted, ())
+            told |= {key: event for key, event in found.items() if wanted.matches(*key)}
+        lazy = sent.lazy
+        if config.required.is_lazy:
+            lazy = await self._lazy(room_id, timeline, sent, changed, told)
+        return Told(list(told.values()), changed, told | changed, lazy)
+
+    async def members(self, room_id: str, position: int, keys: Collection[Key]) -> dict[Key, Event]:
+        """Pieces of state as of `position`."""
+        events = await self._sliding_reads.state_of_keys(room_id, position, keys) if keys else ()
+        return {(event.type, event.state_key or ""): event for event in events}
+
+    async def _changed(
+        self, room_id: str, bound: SyncToken, now: SyncToken, until: int | None
+    ) -> dict[Key, Event]:
+        """All state that changed, whatever of the timeline is told: from memory, if it is all there."""
+        end = now.highest if until is None else until
+        changed: dict[Key, Event] = {}
+        recent = self._cache.after(room_id, bound)
+        if recent is None:
+            rows = await self._reads.state_changes(room_id, bound.lowest, end)
+            news = [event for position, event in rows if not bound.covers(position)]
+        else:
+            news = [
+                event
+                for shown in recent
+                if now.covers(shown.position) and shown.position <= end
+                for event in (*_own_state(shown), *shown.resets)
+            ]
+        for event in news:
+            changed[event.type, event.state_key or ""] = event
+        return changed
+
+    async def _lazy(
+        self, room_id: str, timeline: Timeline, sent: RoomSent, changed: dict[Key, Event],
+        told: dict[Key, Event],
+    ) -> frozenset[str]:  # fmt: skip
+        """Add the members that the timeline needs to what is told; returns who is known from now on."""
+        people = _people_of(timeline)
+        renewed = {state_key for type_, state_key in changed if type_ == MEMBER}
+        if not timeline.limited:
+            people |= renewed
+        missing = set()
+        for user_id in people:
+            key = (MEMBER, user_id)
+            if key in told:
+                continue
+            if user_id in renewed:
+                told[key] = changed[key]
+            elif user_id not in sent.lazy and key not in sent.required:
+                missing.add(key)
+        told.update(await self.members(room_id, timeline.end, missing))
+        if not people and not renewed:
+            return sent.lazy
+        # A change that is not told makes what was told stale.
+        return _bounded((sent.lazy - renewed) | people)
+
+    async def _matching(
+        self, room_id: str, position: int, required: Required, keys: Collection[Key]
+    ) -> dict[Key, Event]:
+        """State as of `position` that is required or has one of these keys, and maybe more."""
+        events: list[Event] = []
+        if required.is_all or required.state_keys:
+            events += await self._reads.state_at(room_id, position)
+        else:
+            if required.types:
+                events += await self._sliding_reads.state_of_types(room_id, position, required.types)
+            every = required.keys | set(keys)
+            if every:
+                events += await self._sliding_reads.state_of_keys(room_id, position, every)
+        return {(event.type, event.state_key or ""): event for event in events}
+
+
+def _own_state(shown: TimelineEvent) -> tuple[Event, ...]:
+    return (shown.event,) if shown.event.state_key is not None and shown.is_current else ()
+
+
+def _people_of(timeline: Timeline) -> set[str]:
+    """Those who speak in a timeline, and those about whom it is."""
+    people = {shown.event.sender for shown in timeline.events}
+    events = [shown.event for shown in timeline.events]
+    people.update([event.state_key for event in events if event.type == MEMBER and event.state_key])
+    return people
+
+
+def _bounded(lazy: Collection[str]) -> frozenset[str]:
+    # Whoever is forgotten is told again, which does no harm.
+    return frozenset(list(lazy)[:LAZY_PER_ROOM_MAX])
