@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test simulate check bench lock clean
+.PHONY: install run test simulate check bench bench-rooms lock clean
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,10 @@ check: install
 bench: install
 	$(BIN)/homeserver load --fresh $(ARGS)
 	$(BIN)/python -m tests.benchmarks.state_resolution
+	$(MAKE) bench-rooms ARGS=
+
+bench-rooms: install
+	$(BIN)/python -m tests.benchmarks.large_rooms $(ARGS)
 
 lock:
 	cd requirements && for set in server dev interop; do \
