@@ -18,6 +18,7 @@ class Fuse:
         flushes_left: until a flush fails; None if none will.
         is_crash: after that nothing works any more.
         is_late: the flush that fails has taken place, but nobody hears of it.
+        flushes_failing: how many flushes fail, one after the other.
         is_blown: the server has crashed.
     """
 
@@ -25,10 +26,12 @@ class Fuse:
     flushes_left: int | None = None
     is_crash: bool = False
     is_late: bool = False
+    flushes_failing: int = 1
     is_blown: bool = False
 
-    def set(self, *, reads=None, flushes=None, is_crash=False, is_late=False):
+    def set(self, *, reads=None, flushes=None, flushes_failing=1, is_crash=False, is_late=False):
         self.reads_left, self.flushes_left = reads, flushes
+        self.flushes_failing = flushes_failing
         self.is_crash, self.is_late = is_crash, is_late
 
     def clear(self):
@@ -50,7 +53,9 @@ class Fuse:
         if self.flushes_left is not None:
             self.flushes_left -= 1
             if self.flushes_left < 0:
-                self._burn()
+                self.flushes_failing -= 1
+                if self.is_crash or not self.flushes_failing:
+                    self._burn()
                 return True
         return False
 
