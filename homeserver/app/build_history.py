@@ -10,6 +10,7 @@ from homeserver.rooms.history import History
 from homeserver.rooms.ports import IgnoredUsersReader
 from homeserver.rooms.relations import RelationReads
 from homeserver.rooms.sight import Sight
+from homeserver.rooms.state_lists import StateLists
 from homeserver.rooms.threads import ThreadReads
 from homeserver.rooms.timeline import Timeline
 from homeserver.runtime.clock import Clock
@@ -33,6 +34,7 @@ class HistoryServices:
     history: History
     relation_reads: RelationReads
     relations: Relations
+    state_lists: StateLists
     timeline: Timeline
     thread_reads: ThreadReads
 
@@ -49,13 +51,15 @@ def build_history(
         bundles=Bundles(relations=relations, events=events, transactions=transactions, sight=sight),
         clock=clock,
     )  # fmt: skip
+    lists = StateLists(sight=sight, state=state, client_events=client_events)
     return HistoryServices(
         client_events=client_events,
-        contexts=Contexts(timeline=timeline, state=state, client_events=client_events),
+        contexts=Contexts(timeline=timeline, state=state, client_events=client_events, lists=lists),
         event_times=EventTimes(timeline=timeline, events=events),
         history=History(timeline=timeline, client_events=client_events),
         relation_reads=RelationReads(timeline=timeline, relations=relations, client_events=client_events),
         relations=relations,
+        state_lists=lists,
         timeline=timeline,
         thread_reads=ThreadReads(timeline=timeline, relations=relations, client_events=client_events),
     )

@@ -24,7 +24,6 @@ from homeserver.rooms.sending import Sending
 from homeserver.rooms.sent_before import SentBefore
 from homeserver.rooms.sight import Sight
 from homeserver.rooms.state_at import StateAt
-from homeserver.rooms.state_lists import StateLists
 from homeserver.rooms.state_reads import StateReads
 from storage.tables.aliases import Aliases
 from storage.tables.events import Events
@@ -101,9 +100,8 @@ def build_rooms(
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts
     )
-    lists = StateLists(sight=sight, state=tables.state, client_events=history.client_events)
     state_reads = StateReads(
-        sight=sight, state=tables.state, client_events=history.client_events, lists=lists
+        sight=sight, state=tables.state, client_events=history.client_events, lists=history.state_lists
     )
     return RoomServices(
         creation=entry.creation,
@@ -116,7 +114,8 @@ def build_rooms(
             memberships=tables.memberships, interning=interning,
         ),
         members=Members(
-            sight=sight, memberships=tables.memberships, interning=interning, lists=lists
+            sight=sight, memberships=tables.memberships, interning=interning,
+            lists=history.state_lists,
         ),
         membership=entry.membership,
         registry=registry,

@@ -6,10 +6,12 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#event-context
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from homeserver.core.event.pdu import Event
 from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
 from homeserver.core.positions import pagination_token
 from homeserver.core.requester import Requester
 from homeserver.rooms.client_events import ClientEvents
+from homeserver.rooms.state_lists import StateLists
 from homeserver.rooms.timeline import Stretch, Timeline, VisibleRoom
 from storage.tables.events import StoredEvent
 from storage.tables.state import State
@@ -29,7 +31,7 @@ class Context:
         event: the event.
         events_before: the latest first.
         events_after: the oldest first.
-        state: the state at the last of the events.
+        state: the state at the last of the events: in pieces to be joined by commas.
     """
 
     start: str
@@ -47,10 +49,14 @@ class Contexts:
         timeline: what there is to see.
         state: the state then.
         client_events: encodes events.
+        lists: reads the whole of that state.
     """
 
-    def __init__(self, *, timeline: Timeline, state: State, client_events: ClientEvents) -> None:
+    def __init__(
+        self, *, timeline: Timeline, state: State, client_events: ClientEvents, lists: StateLists
+    ) -> None:
         self._timeline = timeline
+        self._lists = lists
         self._state = state
         self._client_events = client_events
 
@@ -95,16 +101,16 @@ class Contexts:
     ) -> list[bytes]:
         if not room_passes(wanted, room.view.room.room_id):
             return []
+
+        def passes(event: Event) -> bool:
+            return event_passes(wanted, event.type, event.sender, event.content)
+
         if wanted.lazy_load_members:
             senders = sorted({one.event.sender for one in shown})
             state = await self._state.at(room.room_nid, position, not_types=(_MEMBER,))
             state += await self._state.at_of_keys(
                 room.room_nid, position, [(_MEMBER, sender) for sender in senders]
             )
-        else:
-            state = await self._state.at(room.room_nid, position)
-        passing = [
-            one for one in state
-            if event_passes(wanted, one.event.type, one.event.sender, one.event.content)
-        ]  # fmt: skip
-        return await self._client_events.encode(passing, room.requester, room.history)
+            passing = [one for one in state if passes(one.event)]
+            return await self._client_events.encode(passing, room.requester, room.history)
+        return await self._lists.encoded(room.requester, room.view, position=position, is_wanted=passes)

@@ -5,7 +5,6 @@ Any event of ours joins them. Where nobody says anything, one that clients never
 
 from contextlib import suppress
 
-from homeserver.core.content.member import JOIN
 from homeserver.core.errors import Forbidden
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.registry import RoomRegistry
@@ -44,9 +43,8 @@ class Merging:
         room = await self._registry.actor(room_id)
         if len(room.extremities) <= BRANCHES_MAX:
             return False
-        members = await self._memberships.of_room(room.room_nid, (JOIN,), is_local=True)
-        for member in members[:_SENDERS_MAX]:
+        for user_id in await self._memberships.local_joined(room.room_nid, limit=_SENDERS_MAX):
             with suppress(Forbidden):
-                await self._registry.send(room_id, Draft(MERGE, member.user_id, {}, is_withheld=True))
+                await self._registry.send(room_id, Draft(MERGE, user_id, {}, is_withheld=True))
                 return True
         return False
