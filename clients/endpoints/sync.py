@@ -1,6 +1,9 @@
 """Syncing. Spec: https://spec.matrix.org/v1.19/client-server-api/#syncing ."""
 
+from contextlib import nullcontext
+
 from homeserver.core.errors import InvalidParam
+from homeserver.ephemeral.presence import Presence
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response
@@ -11,14 +14,16 @@ from homeserver.sync.request import TIMEOUT_MS_MAX, SyncRequest, parse_since
 __all__ = ["SyncEndpoints"]
 
 PRESENCES = frozenset({"offline", "online", "unavailable"})
+_NOBODY = nullcontext()
 
 
 class SyncEndpoints:
     """`GET /sync`."""
 
-    def __init__(self, *, sync: Sync, filters: Filters) -> None:
+    def __init__(self, *, sync: Sync, filters: Filters, presence: Presence | None = None) -> None:
         self._sync = sync
         self._filters = filters
+        self._presence = presence
 
     @endpoint(
         "GET",
@@ -42,4 +47,6 @@ class SyncEndpoints:
             use_state_after=request.query_boolean("use_state_after", default=False),
             timeout_ms=request.query_integer("timeout", 0, at_most=TIMEOUT_MS_MAX),
         )
-        return Response(body=await self._sync.respond(asked))
+        here = _NOBODY if self._presence is None else self._presence.here(requester, presence)
+        async with here:
+            return Response(body=await self._sync.respond(asked))

@@ -1,6 +1,7 @@
 """Drives one session: does its requests, pushes its deltas, lets go of it all when the connection ends."""
 
 import asyncio
+from contextlib import nullcontext
 from typing import Protocol
 
 from clients.websocket.frames import RequestFrame, StartSync
@@ -14,6 +15,7 @@ from clients.websocket.session import (
 )
 from homeserver.core.errors import MatrixError, MissingToken, UnknownToken
 from homeserver.core.requester import Requester
+from homeserver.ephemeral.presence import Presence
 from homeserver.http.authenticate import Authenticator
 from homeserver.http.channel import Responder
 from homeserver.http.dispatch import RawRequest
@@ -28,6 +30,7 @@ __all__ = ["Connection", "Services", "Wire"]
 EVENTS_PER_DELTA_MAX = 100
 CLOSE_GOING_AWAY = 1001
 CLOSE_FAILED = 1011
+_NOBODY = nullcontext()
 
 
 class Wire(Protocol):
@@ -57,12 +60,14 @@ class Services:
         sync: Sync,
         filters: Filters,
         tasks: Tasks,
+        presence: Presence | None = None,
     ) -> None:
         self.responder = responder
         self.authenticator = authenticator
         self.sync = sync
         self.filters = filters
         self.tasks = tasks
+        self.presence = presence
 
 
 class Connection:
@@ -157,7 +162,9 @@ class Connection:
                 timeline_limit_default=EVENTS_PER_DELTA_MAX,
                 events_max=EVENTS_PER_DELTA_MAX,
             )
-            async with self._services.sync.following(request) as follower:
+            presence = self._services.presence
+            here = _NOBODY if presence is None else presence.here(requester, options.set_presence)
+            async with here, self._services.sync.following(request) as follower:
                 await self._follow(follower, requester)
         except MatrixError as error:
             self._wire.send(self._session.fail_stream(error))

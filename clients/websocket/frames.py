@@ -5,7 +5,7 @@ Described in docs/websocket.md.
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import orjson
@@ -50,6 +50,7 @@ class StartSync:
     since: str | None
     filter: str | None
     use_state_after: bool
+    set_presence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class _SyncOptions(msgspec.Struct):
     since: str | None = None
     filter: str | dict[str, Any] | None = None
     use_state_after: bool = False
+    set_presence: Literal["offline", "online", "unavailable"] | None = None
 
 
 class _Wire(msgspec.Struct):
@@ -109,7 +111,7 @@ def decode_frame(data: bytes) -> ClientFrame:
     if wire.sync is not None:
         chosen = wire.sync.filter
         text = orjson.dumps(chosen).decode() if isinstance(chosen, dict) else chosen
-        return StartSync(wire.sync.since, text, wire.sync.use_state_after)
+        return StartSync(wire.sync.since, text, wire.sync.use_state_after, wire.sync.set_presence)
     if wire.access_token is not None:
         if len(wire.access_token) > TOKEN_BYTES_MAX:
             raise BadJson("The access token is too long.")

@@ -100,7 +100,7 @@ async def build_services(
     delayed_events = _delayed_events(configuration, runtime, storage, rooms)
     stack.callback(storage.bus.subscribe(delayed_events.follow))
     tasks.start(delayed_events.run(), "delayed events")
-    ephemeral = build_ephemeral(runtime, storage, account_data, stack)
+    ephemeral = await build_ephemeral(configuration, runtime, storage, account_data, stack)
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
     tasks.start(rooms.retention.run(), "retention")
@@ -187,6 +187,7 @@ def build_websockets(
             authenticator=services.access_tokens,
             sync=services.sync,
             filters=services.filters,
+            presence=services.ephemeral.presence,
             tasks=Tasks(runtime.observer),
         ),
         reactor,

@@ -20,6 +20,7 @@ from clients.endpoints.login import LoginEndpoints
 from clients.endpoints.members import MembersEndpoints
 from clients.endpoints.membership import MembershipEndpoints
 from clients.endpoints.mutual_rooms import MutualRoomsEndpoints
+from clients.endpoints.presence import PresenceEndpoints
 from clients.endpoints.profile import ProfileEndpoints
 from clients.endpoints.push_rules import PushRulesEndpoints
 from clients.endpoints.receipts import ReceiptsEndpoints
@@ -71,6 +72,7 @@ def build_edges(
         *_rooms(configuration, services.rooms, services.delayed_events),
         *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
+        PresenceEndpoints(presence=services.ephemeral.presence),
         ReceiptsEndpoints(receipts=services.ephemeral.receipts),
         TypingEndpoints(typing=services.ephemeral.typing),
         InitialSyncEndpoints(
@@ -78,7 +80,9 @@ def build_edges(
             reads=services.sync_reads,
         ),
         SlidingSyncEndpoints(sliding_sync=services.sliding_sync),
-        SyncEndpoints(sync=services.sync, filters=services.filters),
+        SyncEndpoints(
+            sync=services.sync, filters=services.filters, presence=services.ephemeral.presence
+        ),
     )  # fmt: skip
     return [endpoint for owner in owners for endpoint in endpoints_of(owner)]
 

@@ -77,7 +77,10 @@ async def build_storage(configuration: Configuration, runtime: Runtime, stack: A
     # This server is one process: whoever holds the lease is a predecessor that crashed.
     lease = await Writers(database, clock).acquire(takes_over=True)
     # Once the lease fences late flushes of a predecessor, before anything is written: so it misses nothing.
-    notifier = await Notifier.start(bus, reads)
+    presence = configuration.presence
+    notifier = await Notifier.start(
+        bus, reads, presence_members_max=presence.room_members_max if presence.enabled else 0
+    )
     stack.callback(notifier.stop)
     journal = Journal(database, lease, clock, bus.publish, observer)
     stack.push_async_callback(journal.close)

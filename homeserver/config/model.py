@@ -11,9 +11,9 @@ from homeserver.config.keys import at_least, between, key, one_of, section
 
 __all__ = [
     "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
-    "MetricsSection", "OutgoingSection", "PasswordsSection", "RateLimit", "RateLimitsSection",
-    "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection", "SpamLimitsSection",
-    "TokensSection",
+    "MetricsSection", "OutgoingSection", "PasswordsSection", "PresenceSection", "RateLimit",
+    "RateLimitsSection", "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection",
+    "SpamLimitsSection", "TokensSection",
 ]  # fmt: skip
 
 Publication = Literal["everyone", "admins"]
@@ -184,6 +184,16 @@ class RetentionSection:
 
 
 @dataclass(frozen=True, slots=True)
+class PresenceSection:
+    """Who is online."""
+
+    enabled: bool = key(default=True, meaning="false: nobody is told of anybody's presence")
+    room_members_max: int = key(
+        100, "in rooms of more, nobody is told of the others' presence", check=between(1, 10_000)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LoggingSection:
     """What is logged, on standard error."""
 
@@ -220,6 +230,7 @@ class Configuration:
     tokens: TokensSection = section(TokensSection, "access tokens")
     rooms: RoomsSection = section(RoomsSection, "rooms")
     retention: RetentionSection = section(RetentionSection, "for how long rooms keep their timelines")
+    presence: PresenceSection = section(PresenceSection, "who is online")
     limits: LimitsSection = section(LimitsSection, "limits of single requests")
     rate_limits: RateLimitsSection = section(RateLimitsSection, "how often one may ask")
     spam_limits: SpamLimitsSection = section(SpamLimitsSection, "what a user may reach others with")

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
 
-__all__ = ["AccountDataChange", "Change", "EventChange", "ReceiptChange", "TypingChange"]
+__all__ = [
+    "AccountDataChange", "Change", "EventChange", "PresenceChange", "ReceiptChange", "TypingChange",
+]  # fmt: skip
 
 _MEMBER = "m.room.member"
 
@@ -130,3 +132,24 @@ class TypingChange(Change):
 
     room_id: str
     user_ids: tuple[str, ...]
+
+
+@dataclass(slots=True, eq=False)
+class PresenceChange(Change):
+    """A user came, went, or says something else of it. Not stored as a stream: see `TypingChange`.
+
+    Attributes:
+        user_id: who.
+        presence: `online`, `unavailable` or `offline`.
+        last_active_ms: when they last did something, in milliseconds since 1970; 0: nobody knows.
+        currently_active: they do things all the time; nothing is told of each of them.
+        status_msg: what they say of themselves.
+        is_news: readers are to be told; False: it is as they know it, but for the time.
+    """
+
+    user_id: str
+    presence: str
+    last_active_ms: int
+    currently_active: bool
+    status_msg: str | None
+    is_news: bool = True

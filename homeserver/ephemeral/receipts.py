@@ -11,7 +11,7 @@ from homeserver.core.content.relation import THREAD, relation_of
 from homeserver.core.errors import Forbidden, InvalidParam, NotFound
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
-from homeserver.ephemeral.ports import ReadMarkerWriter
+from homeserver.ephemeral.ports import NoteActivity, ReadMarkerWriter
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
 from storage.journal import Journal
@@ -42,17 +42,19 @@ class Receipts:
         interning: numbers of users.
         read_markers: takes `m.fully_read`, which is account data.
         clock: when something was read.
+        note_activity: is told who reads, on which device.
     """
 
     def __init__(
         self, *, database: Database, journal: Journal, interning: Interning, read_markers: ReadMarkerWriter,
-        clock: Clock,
+        clock: Clock, note_activity: NoteActivity,
     ) -> None:  # fmt: skip
         self._database = database
         self._journal = journal
         self._interning = interning
         self._read_markers = read_markers
         self._clock = clock
+        self._note_activity = note_activity
         self._events = Events(database)
         self._rooms = Rooms(database)
         self._memberships = Memberships(database)
@@ -73,6 +75,7 @@ class Receipts:
         _check_thread(type_, thread_id)
         room = await self._joined_room(requester, room_id)
         stored = await self._event(room, event_id)
+        self._note_activity(requester.user_id, requester.device_id)
         if type_ == FULLY_READ:
             await self._read_markers.set_fully_read(requester.user_id, room_id, event_id)
             return

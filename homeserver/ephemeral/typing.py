@@ -11,6 +11,7 @@ from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.errors import Forbidden, LimitExceeded
 from homeserver.core.positions import SnowflakeClock
 from homeserver.core.requester import Requester
+from homeserver.ephemeral.ports import NoteActivity
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
 from storage.pool import Database
@@ -34,11 +35,12 @@ class Typing:
         snowflakes: positions of changes that are not stored; readers tell them from those that are.
         publish: takes the changes.
         clock: for positions.
+        note_activity: is told who types, on which device.
     """
 
     def __init__(
         self, *, database: Database, interning: Interning, snowflakes: SnowflakeClock,
-        publish: Callable[[Sequence[Change]], None], clock: Clock,
+        publish: Callable[[Sequence[Change]], None], clock: Clock, note_activity: NoteActivity,
     ) -> None:  # fmt: skip
         self._rooms = Rooms(database)
         self._memberships = Memberships(database)
@@ -46,6 +48,7 @@ class Typing:
         self._snowflakes = snowflakes
         self._publish = publish
         self._clock = clock
+        self._note_activity = note_activity
         self._typing: dict[str, dict[str, asyncio.TimerHandle]] = {}
 
     async def set(self, requester: Requester, room_id: str, timeout_ms: int | None) -> None:
@@ -59,6 +62,7 @@ class Typing:
         if timeout_ms is None:
             self.stop(requester.user_id, room_id)
             return
+        self._note_activity(requester.user_id, requester.device_id)
         room = self._typing.get(room_id, {})
         timer = room.get(requester.user_id)
         if timer is None and (len(room) >= TYPING_PER_ROOM_MAX or len(self._typing) >= ROOMS_MAX):

@@ -19,6 +19,7 @@ from homeserver.sync.streams.ephemeral import Ephemeral
 from homeserver.sync.streams.joined_rooms import JoinedRooms
 from homeserver.sync.streams.left_rooms import LeftRooms
 from homeserver.sync.streams.offered_rooms import OfferedRooms
+from homeserver.sync.streams.presence import Presence
 from homeserver.sync.timeline import Timelines
 
 __all__ = ["Assembler", "Delta", "Stream"]
@@ -63,12 +64,14 @@ class Assembler:
         )
         self._account_data = AccountData(reads)
         self._ephemeral = Ephemeral(reads, notifier.live_rooms)
+        self._presence = Presence(notifier.presence)
         self._streams: tuple[Stream, ...] = (
             self._joined,
             OfferedRooms(reads),
             LeftRooms(timelines=timelines, states=states, sights=sights),
             self._account_data,
             self._ephemeral,
+            self._presence,
         )
 
     async def assemble(
@@ -88,6 +91,8 @@ class Assembler:
                 await self._ephemeral.incremental(window, spans, body)
             if since is not None and not user.account_data.is_quiet_since(since):
                 await self._account_data.incremental(window, spans, body)
+            if since is not None and not user.presence.is_quiet_since(since):
+                await self._presence.incremental(window, spans, body)
             return Delta(next_batch, body.encode(next_batch), body.is_empty)
         spans = await spans_of(window, self._reads)
         for stream in self._streams:

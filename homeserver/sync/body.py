@@ -20,14 +20,16 @@ class Body:
 
     Attributes:
         account_data: global events, encoded.
+        presence: events, encoded.
         joined, invited, knocked, left: the rooms of each section, by ID: what is in the braces, encoded.
             Who comes first puts a room there; the others `add` to it.
     """
 
-    __slots__ = ("account_data", "invited", "joined", "knocked", "left")
+    __slots__ = ("account_data", "invited", "joined", "knocked", "left", "presence")
 
     def __init__(self) -> None:
         self.account_data: list[bytes] = []
+        self.presence: list[bytes] = []
         self.joined: dict[str, bytes] = {}
         self.invited: dict[str, bytes] = {}
         self.knocked: dict[str, bytes] = {}
@@ -42,12 +44,15 @@ class Body:
     @property
     def is_empty(self) -> bool:
         """There is nothing to tell."""
-        return not (self.joined or self.account_data or self.invited or self.knocked or self.left)
+        if self.joined or self.account_data or self.presence:
+            return False
+        return not (self.invited or self.knocked or self.left)
 
     def encode(self, next_batch: SyncToken) -> bytes:
         """The JSON of the whole."""
         token = next_batch.encode().encode()
-        if self.joined and not (self.account_data or self.invited or self.knocked or self.left):
+        others = (self.account_data, self.presence, self.invited, self.knocked, self.left)
+        if self.joined and not any(others):
             if len(self.joined) == 1:  # the live case: without the joining
                 ((room_id, part),) = self.joined.items()
                 named = orjson.dumps(room_id)
@@ -56,6 +61,8 @@ class Body:
         parts = [b'"next_batch":"%b"' % token]
         if self.account_data:
             parts.append(b'"account_data":{"events":[%b]}' % b",".join(self.account_data))
+        if self.presence:
+            parts.append(b'"presence":{"events":[%b]}' % b",".join(self.presence))
         sections = [
             b'"%b":{%b}' % (name, _rooms(rooms))
             for name, rooms in (

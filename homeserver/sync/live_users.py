@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -16,6 +16,7 @@ from homeserver.core.positions import SyncToken
 from homeserver.sync.account_data_news import AccountDataNews
 from homeserver.sync.live_rooms import READ_PRIVATE
 from homeserver.sync.ports import MembershipRow, SyncReads
+from homeserver.sync.presence_news import PresenceNews
 from homeserver.sync.waiter import Waiter
 
 __all__ = ["LiveUser", "LiveUsers", "MembershipChange", "RoomOfUser"]
@@ -74,17 +75,19 @@ class LiveUser:
         account_data: what of it changed lately.
         ignored: whom the user does not want to hear.
         blocks_invites: the user does not want to be invited.
+        presence: of whose presence the user is to be told.
     """
 
     __slots__ = (
         "_dropped", "_floor", "_recent", "_waiters", "account_data", "blocks_invites", "ignored", "pins",
-        "rooms", "user_id",
+        "presence", "rooms", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: str, floor: SyncToken) -> None:
         self.user_id = user_id
         self.rooms: dict[str, RoomOfUser] = {}
         self.account_data = AccountDataNews(floor)
+        self.presence = PresenceNews(floor)
         self.ignored: frozenset[str] = frozenset()
         self.blocks_invites = False
         self.pins = 0
@@ -187,6 +190,18 @@ class LiveUsers:
             task = asyncio.ensure_future(self._load(user_id, loading))
             loading.done.add_done_callback(lambda _: task)  # holds the task until it is done
         return await asyncio.shield(loading.done)
+
+    def get(self, user_id: str) -> LiveUser | None:
+        """The user, if here."""
+        return self._users.get(user_id)
+
+    def joined(self, room_id: str) -> Collection[LiveUser]:
+        """Those who are here and in a room."""
+        return self._joined.get(room_id, ())
+
+    def heard(self) -> SyncToken:
+        """Up to where everything has been published."""
+        return self._heard()
 
     def take_in(self, change: EventChange) -> None:
         """Update memberships, remember where something happened, wake those whom it concerns."""

@@ -3,8 +3,16 @@
 from collections.abc import Callable, Sequence
 
 from homeserver.cluster.bus import Bus
-from homeserver.core.changes import AccountDataChange, Change, EventChange, ReceiptChange, TypingChange
+from homeserver.core.changes import (
+    AccountDataChange,
+    Change,
+    EventChange,
+    PresenceChange,
+    ReceiptChange,
+    TypingChange,
+)
 from homeserver.core.positions import SyncToken
+from homeserver.sync.live_presence import ROOM_MEMBERS_MAX_DEFAULT, LivePresence
 from homeserver.sync.live_rooms import LiveRooms
 from homeserver.sync.live_users import LiveUsers
 from homeserver.sync.members import RoomMembers
@@ -24,26 +32,37 @@ class Notifier:
         users: the users who are here.
         members: members by room, for summaries.
         live_rooms: who types in rooms, and who has read how far lately.
+        presence: how everybody is, and who is told of whom.
         watch: who looks into rooms that they are not in.
     """
 
-    def __init__(self, reads: SyncReads, heads: SyncToken) -> None:
+    def __init__(
+        self, reads: SyncReads, heads: SyncToken, *, presence_members_max: int = ROOM_MEMBERS_MAX_DEFAULT
+    ) -> None:
         self.heard = heads
         self.rooms = RoomCache(heads)
         self.users = LiveUsers(reads, lambda: self.heard)
         self.members = RoomMembers(reads)
         self.watch = RoomWatch()
         self.live_rooms = LiveRooms(heads)
+        self.presence = LivePresence(reads, self.users, presence_members_max)
         self._unsubscribe: Callable[[], None] | None = None
 
     @classmethod
-    async def start(cls, bus: Bus, reads: SyncReads) -> "Notifier":
+    async def start(
+        cls, bus: Bus, reads: SyncReads, *, presence_members_max: int = ROOM_MEMBERS_MAX_DEFAULT
+    ) -> "Notifier":
         """Read where the writers stand and follow the bus from there.
 
         Call it once this process holds its lease, since a late flush of a predecessor would go unheard until
         then, and before anything is written.
+
+        Args:
+            bus: to follow.
+            reads: of what is not remembered.
+            presence_members_max: in rooms of more, nobody is told of anybody's presence; 0: nowhere.
         """
-        notifier = cls(reads, await reads.heads())
+        notifier = cls(reads, await reads.heads(), presence_members_max=presence_members_max)
         notifier._unsubscribe = bus.subscribe(notifier.take_in)
         return notifier
 
@@ -62,10 +81,13 @@ class Notifier:
                 self.rooms.append(change)
                 self.members.take_in(change)
                 self.users.take_in(change)
+                self.presence.take_in_event(change)
                 self.watch.ring(change.room_id)
             elif isinstance(change, AccountDataChange):
                 self.users.take_in_account_data(change)
             elif isinstance(change, ReceiptChange | TypingChange):
                 self.live_rooms.take_in(change)
                 self.users.take_in_live(change)
+            elif isinstance(change, PresenceChange):
+                self.presence.take_in(change)
         self.heard = heard

@@ -52,6 +52,9 @@ class SyncReads(Protocol):
         Where only one is left, some of those who went are named as well.
         """
 
+    async def joined_counts(self, room_ids: Collection[str]) -> dict[str, int]:
+        """How many are in each of some rooms."""
+
     async def events_until(
         self, room_id: str, position: int, count_max: int, reader: Requester
     ) -> Sequence[TimelineEvent]:

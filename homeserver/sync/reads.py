@@ -14,7 +14,7 @@ from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
-from storage.tables import account_data, receipts
+from storage.tables import account_data, receipts, room_counts
 from storage.tables.erased_users import ErasedUsers
 from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.memberships import Memberships
@@ -93,6 +93,10 @@ class StoredReads:
         room_nid = await self._room_nid(room_id)
         joined, invited = await self._memberships.counts(room_nid)
         return await self._memberships.some_of_room(room_nid, limit=count_max), joined, invited
+
+    async def joined_counts(self, room_ids: Collection[str]) -> dict[str, int]:
+        """How many are in each of some rooms."""
+        return await room_counts.joined(self._database, room_ids)
 
     async def events_until(
         self, room_id: str, position: int, count_max: int, reader: Requester

@@ -1,8 +1,11 @@
 """How many users are in each room: kept by the writes of member events, so that nobody needs to count."""
 
+from collections.abc import Collection
+
+from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
-__all__ = ["ROOM_COUNTS_ADD", "add_joined", "add_membership_change"]
+__all__ = ["ROOM_COUNTS_ADD", "add_joined", "add_membership_change", "joined"]
 
 _JOIN = "join"
 
@@ -37,3 +40,13 @@ def add_membership_change(
     """
     joined = int(now == _JOIN) - int(before == _JOIN)
     add_joined(write, room_nid, joined=joined, joined_local=joined if is_local else 0)
+
+
+async def joined(queries: Queries, room_ids: Collection[str]) -> dict[str, int]:
+    """Tell how many users are in each of some rooms."""
+    rows = await queries.fetch(
+        "SELECT room_id, joined FROM room_counts JOIN rooms USING (room_nid)"
+        " WHERE room_id = ANY(%b::text[])",
+        list(room_ids),
+    )
+    return dict(rows)

@@ -52,7 +52,10 @@ class RoomsServer:
         interning, bus = Interning(self.database), LocalBus()
         reads = StoredReads(self.database, interning)
         lease = await Writers(self.database, runtime.clock).acquire(takes_over=True)
-        notifier = await Notifier.start(bus, reads)
+        presence = self.configuration.presence
+        notifier = await Notifier.start(
+            bus, reads, presence_members_max=presence.room_members_max if presence.enabled else 0
+        )
         self.stack.callback(notifier.stop)
         journal = Journal(self.database, lease, runtime.clock, bus.publish, self._observe)
         self.stack.push_async_callback(journal.close)

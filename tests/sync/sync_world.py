@@ -230,6 +230,15 @@ class World:
         ]
         return sorted(rows, key=lambda row: row[2])
 
+    async def joined_counts(self, room_ids):
+        return {
+            room_id: sum(
+                type_ == "m.room.member" and each.event.content["membership"] == "join"
+                for (type_, _), each in self._state_of(self.committed[room_id]).items()
+            )
+            for room_id in room_ids
+        }
+
     async def events_until(self, room_id, position, count_max, reader):
         self.reads += 1
         found = [change for change in self.committed[room_id] if change.position <= position]
