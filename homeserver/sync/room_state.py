@@ -93,8 +93,10 @@ def _senders(timeline: Timeline) -> set[str]:
     return {shown.event.sender for shown in timeline.events}
 
 
-def _with(events: Iterable[Event], later: Iterable[Event]) -> list[Event]:
+def _with(events: Iterable[Event], later: Sequence[Event]) -> list[Event]:
     """Put later state events over earlier ones: one for each type and state key."""
+    if not later:
+        return list(events)  # nearly always, and they may be 100,000
     state = {(event.type, event.state_key): event for event in events}
     for event in later:
         state[event.type, event.state_key] = event
