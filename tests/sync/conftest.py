@@ -1,5 +1,6 @@
 import pytest
 
+from tests.sync.sliding_world import SlidingWorld
 from tests.sync.sync_world import World
 
 
@@ -10,3 +11,12 @@ async def world():
     await world.start()
     yield world
     world.notifier.stop()
+
+
+@pytest.fixture
+async def sliding():
+    """A world with sliding sync started and no room in it."""
+    world = SlidingWorld()
+    await world.start()
+    yield world
+    world.stop()

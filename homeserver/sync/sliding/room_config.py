@@ -83,7 +83,8 @@ def combined(bodies: Iterable[RoomBody], user_id: str) -> RoomConfig:
     tuples: set[tuple[str, str]] = set()
     for body in bodies:
         limit = max(limit, body.timeline_limit)
-        tuples.update(
-            [(type_, user_id if state_key == ME else state_key) for type_, state_key in body.required_state]
-        )
+        for type_, state_key in body.required_state:
+            # No event has NUL in these, and PostgreSQL has no text with it.
+            if "\0" not in type_ and "\0" not in state_key:
+                tuples.add((type_, user_id if state_key == ME else state_key))
     return RoomConfig(limit, frozenset(tuples), Required.of(tuples))

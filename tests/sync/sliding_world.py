@@ -1,0 +1,119 @@
+"""The world of sync with sliding sync on top: also the double of what it reads beyond, and a client of it."""
+
+import msgspec
+import orjson
+
+from homeserver.core.changes import ReceiptChange, TypingChange
+from homeserver.core.positions import EPHEMERAL_WRITER_OFFSET, SnowflakeClock
+from homeserver.runtime.randomness import SystemRandomness
+from homeserver.sync.sliding.request import SlidingBody
+from homeserver.sync.sliding.sliding_sync import SlidingSync
+from tests.sync.sync_world import World, requester
+
+MEMBER = "m.room.member"
+EVERYTHING = [["*", "*"]]
+
+
+class SlidingWorld(World):
+    """Rooms in memory, with sliding sync on top of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.sliding = None
+        self.receipts = {}
+        self.live_snowflakes = SnowflakeClock(EPHEMERAL_WRITER_OFFSET)
+
+    async def start(self):
+        self.stop()
+        await super().start()
+        self.sliding = SlidingSync(
+            reads=self, sliding_reads=self, notifier=self.notifier, bus=self.bus, clock=self.clock,
+            randomness=SystemRandomness(),
+        )  # fmt: skip
+
+    def stop(self):
+        if self.notifier is not None:
+            self.notifier.stop()
+            self.sliding.stop()
+            self.notifier = None
+
+    async def ask(self, user_id, body, pos=None, session_id=1, timeout_ms=0):
+        """Ask as a client does; returns the decoded answer."""
+        decoded = msgspec.convert(body, SlidingBody)
+        answer = await self.sliding.respond(
+            requester(user_id, session_id), decoded, pos=pos, timeout_ms=timeout_ms
+        )
+        return orjson.loads(answer)
+
+    def read_up_to(self, room_id, user_id, event_id, type_="m.read"):
+        """Commit a receipt and publish it."""
+        self.clock.ms += 1
+        at = self.event_ids(room_id).index(event_id)
+        change = ReceiptChange(
+            self.snowflakes.next(self.clock.ms), room_id, user_id, type_, None, event_id, self.clock.ms,
+            self.committed[room_id][at].position,
+        )  # fmt: skip
+        self.receipts[room_id, user_id, type_] = change
+        self.unpublished.append(change)
+        if not self.holds_back:
+            self.publish()
+
+    def types(self, room_id, *user_ids):
+        """Publish who types."""
+        self.clock.ms += 1
+        self.bus.publish([TypingChange(self.live_snowflakes.next(self.clock.ms), room_id, user_ids)])
+
+    # The reads of sliding sync.
+
+    async def heads(self):
+        token = await super().heads()
+        for change in self.receipts.values():
+            token = token.advance(change.position)
+        return token
+
+    async def last_positions(self, room_ids):
+        last = await super().last_positions(room_ids)
+        for change in self.receipts.values():
+            if change.room_id in last:
+                last[change.room_id] = max(last[change.room_id], change.position)
+        return last
+
+    async def receipts_of(self, room_id, after):
+        self.reads += 1
+        found = [each for each in self.receipts.values() if each.room_id == room_id]
+        return sorted([each for each in found if each.position > after], key=lambda each: each.position)
+
+    async def last_events(self, room_ids):
+        self.reads += 1
+        return {room_id: self.committed[room_id][-1].position for room_id in room_ids}
+
+    async def described(self, room_ids, types):
+        self.reads += 1
+        return [
+            change.event
+            for room_id in room_ids
+            for (type_, key), change in self._state_of(self.committed[room_id]).items()
+            if type_ in types and key == ""
+        ]
+
+    async def own_member_events(self, user_id, room_ids):
+        self.reads += 1
+        states = {room_id: self._state_of(self.committed[room_id]) for room_id in room_ids}
+        return {room_id: state[MEMBER, user_id].event for room_id, state in states.items()}
+
+    async def state_of_types(self, room_id, position, types):
+        return [event for event in await self.state_at(room_id, position) if event.type in types]
+
+    async def state_of_keys(self, room_id, position, keys):
+        state = await self.state_at(room_id, position)
+        return [event for event in state if (event.type, event.state_key) in keys]
+
+
+def room_list(last=19, limit=10, required_state=EVERYTHING, **options):
+    """A request for one list; `options` are of the list."""
+    asked = {"ranges": [[0, last]], "timeline_limit": limit, "required_state": required_state, **options}
+    return {"lists": {"all": asked}}
+
+
+def event_ids(events):
+    return [event["event_id"] for event in events]

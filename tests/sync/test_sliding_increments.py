@@ -1,0 +1,117 @@
+"""What a sliding client has gathered equals what a fresh connection is told, whatever happened."""
+
+import contextlib
+
+import pytest
+
+from homeserver.core.errors import UnknownPos
+from tests.sync.sliding_client import SlidingClient
+from tests.sync.sliding_world import MEMBER, SlidingWorld
+from tests.sync.sync_run import ROOMS, USERS, Run
+
+WISHES = (
+    [["*", "*"]],
+    [["m.room.name", ""], ["m.room.create", ""], [MEMBER, "*"]],
+    [["m.room.name", ""], ["m.room.history_visibility", ""], [MEMBER, "$LAZY"], [MEMBER, "$ME"]],
+)
+EXTENSIONS = {"account_data": {"enabled": True}, "receipts": {"enabled": True}}
+
+
+class SlidingRun(Run):
+    """One random history, followed by one sliding client for each user."""
+
+    def __init__(self, seed):
+        super().__init__(seed, SlidingWorld())
+        self.clients = {user_id: SlidingClient() for user_id in USERS}
+        self.required_state = self.random.choice(WISHES)
+        self.changes_mind = self.random.random() < 0.6
+        self.actions += [self.read, self.lose]
+
+    async def read(self):
+        room_id, user_id = self.some_member()
+        if user_id is not None:
+            event_id = self.random.choice(self.world.event_ids(room_id)[-3:])
+            self.world.read_up_to(
+                room_id, user_id, event_id, self.random.choice(["m.read", "m.read.private"])
+            )
+
+    async def lose(self):
+        """An answer gets lost on its way."""
+        client = self.clients[self.random.choice(USERS)]
+        if client.pos is not None:
+            with contextlib.suppress(UnknownPos):  # there was a restart
+                await self.ask_sliding(client, client.pos)
+
+    def body(self, client, *, whole=False):
+        wishes = {"timeline_limit": self.limit, "required_state": self.required_state}
+        last = 99
+        if self.changes_mind and not whole:
+            last = self.random.choice([0, 1, 99])
+            wishes["timeline_limit"] = self.random.choice([0, 1, self.limit])
+            if self.random.random() < 0.3:
+                wishes["required_state"] = self.random.choice(WISHES)
+        asked = {"lists": {"all": {"ranges": [[0, last]], **wishes}}, "extensions": EXTENSIONS}
+        if self.changes_mind and not whole and self.random.random() < 0.3:
+            asked["room_subscriptions"] = {self.random.choice(ROOMS): {"timeline_limit": 5}}
+        return asked
+
+    async def ask_sliding(self, client, pos, *, whole=False):
+        user_id = next((each for each, one in self.clients.items() if one is client), None)
+        session_id = USERS.index(user_id)
+        return await self.world.ask(user_id, self.body(client, whole=whole), pos, session_id)
+
+    async def follow(self, user_id, *, whole=False):
+        client = self.clients[user_id]
+        try:
+            answer = await self.ask_sliding(client, client.pos, whole=whole)
+        except UnknownPos:
+            client = self.clients[user_id] = SlidingClient()
+            answer = await self.ask_sliding(client, None, whole=whole)
+        client.apply(answer)
+
+
+def check(run, user_id, old, fresh):
+    world = run.world
+    mine = {room_id for room_id in fresh.rooms if world.membership(room_id, user_id) == "join"}
+    assert mine == world.joined(user_id)
+    assert fresh.counts == old.counts
+    for room_id, room in fresh.rooms.items():
+        held = old.rooms[room_id]
+        if run.required_state is WISHES[0]:
+            assert room.state == held.state
+        assert {key: held.state.get(key) for key in room.state} == room.state
+        shorter = min(len(room.timeline), len(held.timeline))
+        assert shorter or not room.timeline
+        assert shorter == 0 or room.timeline[-shorter:] == held.timeline[-shorter:]
+        told = {
+            key: value for key, value in held.fields.items()
+            if key in room.fields or (key not in {"avatar", "heroes"} and room_id in mine)
+        }  # fmt: skip
+        assert told == room.fields
+        if room_id in mine and run.required_state is WISHES[0]:
+            assert room.state == world.state(room_id)
+        if room_id in mine:
+            ids = [each for each in world.told_ids(room_id, user_id) if each in set(held.timeline)]
+            assert held.timeline == ids
+            told_ids = world.told_ids(room_id, user_id)
+            assert not ids or ids == told_ids[told_ids.index(ids[0]) :], "nothing in between is missing"
+    for room_id in set(old.rooms) - set(fresh.rooms):
+        assert world.membership(room_id, user_id) in {"leave", "ban"}
+    assert {key: value for key, value in fresh.kept().items() if key[0] in {None, *mine}} == {
+        key: value for key, value in old.kept().items() if key[0] in {None, *mine}
+    }
+    assert {key: old.receipts.get(key) for key in fresh.receipts} == fresh.receipts
+
+
+@pytest.mark.parametrize("seed", range(200))
+async def test_what_a_connection_has_gathered_equals_what_a_fresh_one_is_told(seed):
+    run = SlidingRun(seed)
+    await run.go(steps=80)
+    for user_id in USERS:
+        await run.follow(user_id, whole=True)
+        await run.follow(user_id, whole=True)
+        fresh = SlidingClient()
+        body = run.body(fresh, whole=True)
+        fresh.apply(await run.world.ask(user_id, body, session_id=1_000))
+        check(run, user_id, run.clients[user_id], fresh)
+    run.world.stop()
