@@ -41,3 +41,9 @@ async def test_matrix_js_sdk_finds_edits_threads_and_reactions_as_they_were_left
     said = await run_client("node", "relations.mjs", server.base_url, cwd=_HERE / "js")
 
     assert "edits, threads and reactions are as they were left" in said
+
+
+async def test_matrix_js_sdk_on_sliding_sync_sees_what_one_on_sync_sees(server, run_client):
+    said = await run_client("node", "sliding.mjs", server.base_url, "20", cwd=_HERE / "js")
+
+    assert "40 messages, name, tags, typing and receipts are the same on sliding sync" in said
