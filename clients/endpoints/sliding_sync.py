@@ -1,6 +1,9 @@
 """Sliding sync."""
 
+from contextlib import nullcontext
+
 from homeserver.core.errors import InvalidParam
+from homeserver.ephemeral.presence import Presence
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response
@@ -11,13 +14,15 @@ from homeserver.sync.sliding.sliding_sync import SlidingSync
 __all__ = ["SlidingSyncEndpoints"]
 
 PRESENCES = frozenset({"offline", "online", "unavailable"})
+_NOBODY = nullcontext()
 
 
 class SlidingSyncEndpoints:
     """`POST …/org.matrix.simplified_msc3575/sync`."""
 
-    def __init__(self, *, sliding_sync: SlidingSync) -> None:
+    def __init__(self, *, sliding_sync: SlidingSync, presence: Presence | None = None) -> None:
         self._sliding_sync = sliding_sync
+        self._presence = presence
 
     @endpoint(
         "POST",
@@ -33,10 +38,10 @@ class SlidingSyncEndpoints:
         presence = request.query_maybe("set_presence")
         if presence is not None and presence not in PRESENCES:
             raise InvalidParam("set_presence must be offline, online or unavailable.")
-        body = await self._sliding_sync.respond(
-            request.requester,
-            request.body,
-            pos=request.query_maybe("pos"),
-            timeout_ms=request.query_integer("timeout", 0, at_most=TIMEOUT_MS_MAX),
-        )
+        timeout_ms = request.query_integer("timeout", 0, at_most=TIMEOUT_MS_MAX)
+        here = _NOBODY if self._presence is None else self._presence.here(request.requester, presence)
+        async with here:
+            body = await self._sliding_sync.respond(
+                request.requester, request.body, pos=request.query_maybe("pos"), timeout_ms=timeout_ms
+            )
         return Response(body=body)

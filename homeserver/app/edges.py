@@ -79,7 +79,9 @@ def build_edges(
             initial_sync=services.rooms.initial_sync, event_stream=services.event_stream,
             reads=services.sync_reads,
         ),
-        SlidingSyncEndpoints(sliding_sync=services.sliding_sync),
+        SlidingSyncEndpoints(
+            sliding_sync=services.sliding_sync, presence=services.ephemeral.presence
+        ),
         SyncEndpoints(
             sync=services.sync, filters=services.filters, presence=services.ephemeral.presence
         ),
