@@ -183,9 +183,11 @@ class RoomsOfServer:
         return await creation.create(requester, RoomWishes(room_version=version, **wishes))
 
     async def send(self, room_id, sender, event_type, content, state_key=None, *, redacts=None):
-        """Send an event of one of our users; returns it."""
+        """Send an event of one of our users; returns it. Whether it may redact is for the caller to know."""
         draft = Draft(event_type, sender, dict(content), state_key, redacts)
-        event_id = await self.registry.send(room_id, draft)
+        stored = None if redacts is None else await self.events.by_id(redacts)
+        target = None if stored is None or stored.is_redacted else stored.event
+        event_id = await self.registry.send(room_id, draft, target=target)
         return (await self.events.by_id(event_id)).event
 
     async def say(self, room_id, sender, text="hello"):

@@ -54,6 +54,7 @@ async def check_node(world, node):
     if await stored.read():
         stored.check_flags()
         stored.check_states()
+        stored.check_redactions()
         await stored.check_current_state()
 
 
@@ -155,8 +156,8 @@ class StoredRoom:
 
     def _check_verdict(self, one, state):
         event = one.event
-        if event.type == "m.room.create":
-            return
+        if event.type == "m.room.create" or (event.type == "m.room.redaction" and one.is_redacted):
+            return  # of a redacted redaction of an older version, it is lost what it redacted
         auth_events = [self.events[each] for each in event.auth_events if each in self.events]
         denied = None
         if len(auth_events) < len(event.auth_events):
@@ -178,12 +179,7 @@ class StoredRoom:
         """Compare the current state with the ends of the graph, and with every table that has it."""
         expected = self._resolve([self.state_after[each] for each in self.extremities])
         assert self.tip_state == expected, f"{self.name}: current state: {_diff(self.tip_state, expected)}"
-        rows = await self._database.fetch(
-            "SELECT types.text, keys.text, position FROM current_state"
-            " JOIN interned_types AS types ON types.nid = type_nid"
-            " JOIN interned_state_keys AS keys ON keys.nid = state_key_nid WHERE position <> 0"
-        )
-        current = {(event_type, state_key): self.id_of[nid] for event_type, state_key, nid in rows}
+        current = await self._node.current_state()
         assert current == expected, f"{self.name}: current_state: {_diff(current, expected)}"
         rows = await self._database.fetch(
             "SELECT DISTINCT ON (types.text, keys.text)"
@@ -194,6 +190,8 @@ class StoredRoom:
         )
         current = {(event_type, state_key): self.id_of[nid] for event_type, state_key, nid in rows if nid}
         assert current == expected, f"{self.name}: state_changes: {_diff(current, expected)}"
+        published = self._node.published_state()
+        assert published == expected, f"{self.name}: published changes: {_diff(published, expected)}"
         await self._check_members(expected)
         await self._check_memory(expected)
 
@@ -212,6 +210,19 @@ class StoredRoom:
         joined = [is_local for _, membership, _, is_local in rows if membership == "join"]
         counts = await self._database.fetch("SELECT joined, joined_local FROM room_counts")
         assert counts == [(len(joined), sum(joined))], f"{self.name}: room_counts {counts}, {joined}"
+
+    def check_redactions(self):
+        """See that what was redacted was so by an event that may, and nothing else was."""
+        for event_id, one in self.stored.items():
+            by = [
+                each.event.event_id
+                for each in self.placed
+                if each.event.redacts == event_id and not each.flags & (_NOT_ACCEPTED | EventFlags.WITHHELD)
+            ]
+            assert one.is_redacted == bool(by), f"{self.name}: {event_id} redacted: {one.is_redacted}, {by}"
+            if one.is_redacted:
+                assert one.event.redacted_because.event_id in by
+                assert "topic" not in one.event.content
 
     async def _check_memory(self, state):
         room = await self._node.server.registry.actor(self._node.room_id)

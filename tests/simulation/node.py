@@ -6,6 +6,16 @@ from tests.doubles.federated_rooms import HandClock, RoomsOfServer
 from tests.simulation.faults import FaultyDatabase, FaultyLane, Fuse
 
 _NEW = "SELECT position, event_id FROM events WHERE position > %b::bigint AND flags & 1 = 0 ORDER BY position"
+_CURRENT_STATE = (
+    "SELECT types.text, keys.text, events.event_id FROM current_state"
+    " JOIN interned_types AS types ON types.nid = current_state.type_nid"
+    " JOIN interned_state_keys AS keys ON keys.nid = current_state.state_key_nid"
+    " LEFT JOIN moved_events AS moved"
+    " ON moved.room_nid = current_state.room_nid AND moved.nid = current_state.position"
+    " JOIN events ON events.room_nid = current_state.room_nid"
+    " AND events.position = coalesce(moved.position, current_state.position)"
+    " WHERE current_state.position <> 0"
+)
 _MEMBERS = (
     "SELECT text FROM memberships JOIN interned_users ON nid = user_nid"
     " JOIN rooms ON rooms.room_nid = memberships.room_nid"
@@ -23,6 +33,7 @@ class Node:
         relays: IDs of events of others that it passes on, having let them in.
         acknowledged: IDs of events that it has told somebody are stored.
         sent_position: of the last event that was looked at for sending.
+        state_at_start: the current state when it came up: event IDs by type and state key.
     """
 
     def __init__(self, name, users, database, network, skew_ms):
@@ -37,7 +48,7 @@ class Node:
         self.relays = set()
         self.acknowledged = set()
         self.sent_position = 0
-        self.failures = []
+        self.state_at_start = {}
 
     @property
     def is_up(self):
@@ -50,6 +61,23 @@ class Node:
         self.server = await RoomsOfServer(self.name, database, self.network, self.clock).start()
         await self.server.journal.start()
         self.server.journal._lane = FaultyLane(self.server.journal._lane, self.fuse)
+        self.state_at_start = await self.current_state()
+
+    async def current_state(self):
+        """Read the current state as the tables have it."""
+        rows = await self.plain.fetch(_CURRENT_STATE)
+        return {(event_type, state_key): event_id for event_type, state_key, event_id in rows}
+
+    def published_state(self):
+        """Put together what readers of the changes make of the current state."""
+        state = dict(self.state_at_start)
+        for change in self.server.published:
+            state |= {(event.type, event.state_key): event.event_id for event in change.resets}
+            for key in change.removed:
+                state.pop(key, None)
+            if change.event.is_state and change.is_current:
+                state[change.event.type, change.event.state_key] = change.event.event_id
+        return state
 
     async def crash(self):
         self.fuse.is_blown = True
