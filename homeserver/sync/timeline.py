@@ -76,6 +76,11 @@ class _Gathering:
         self.start = 0
         self.end = 0
 
+    @property
+    def takes_all(self) -> bool:
+        """Neither filter nor sight keeps anything out."""
+        return self._all_pass and self._sees is None
+
     def take(self, shown: TimelineEvent) -> bool:
         """Take one event; False if it is not taken, and with it nothing older."""
         event = shown.event
@@ -204,7 +209,8 @@ class Timelines:
     ) -> None:
         now, reader = window.now, window.request.requester
         place = now.highest if until is None else until
-        count = max(gathering.left + 1, PAGE_EVENTS_MIN)
+        # Where nothing is kept out, no more is read than is told, and one to see whether there is more.
+        count = gathering.left + 1 if gathering.takes_all else max(gathering.left + 1, PAGE_EVENTS_MIN)
         for _ in range(PAGES_MAX):
             page = await self._reads.events_until(room_id, place, count, reader)
             for shown in page:

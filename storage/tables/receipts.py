@@ -6,7 +6,7 @@ from homeserver.core.changes import ReceiptChange
 from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
-__all__ = ["RECEIPT_UPSERT", "add", "find", "last_positions", "of_room"]
+__all__ = ["RECEIPT_UPSERT", "add", "find", "last_positions", "of_room", "shown"]
 
 RECEIPT_UPSERT = Statement(
     name="receipts",
@@ -59,6 +59,24 @@ async def of_room(
     return [
         ReceiptChange(position, room_id, user_id, type_, thread_id or None, event_id, ts_ms, event_position)
         for position, user_id, type_, thread_id, event_id, ts_ms, event_position in reversed(rows)
+    ]
+
+
+async def shown(
+    queries: Queries, room_ids: Collection[str], user_id: str, event_ids: Collection[str], *, limit: int
+) -> Sequence[ReceiptChange]:
+    """Read a user's own receipts in several rooms, and among the latest of each room those on some events."""
+    rows = await queries.fetch(
+        f"SELECT room_id, {_COLUMNS} FROM rooms CROSS JOIN LATERAL ((SELECT {_COLUMNS} FROM receipts"
+        " WHERE receipts.room_nid = rooms.room_nid AND user_id = %b LIMIT %b::bigint) UNION"
+        f" SELECT {_COLUMNS} FROM (SELECT {_COLUMNS} FROM receipts WHERE receipts.room_nid = rooms.room_nid"
+        " ORDER BY position DESC LIMIT %b::bigint) AS latest WHERE event_id = ANY(%b::text[])) AS receipt"
+        " WHERE room_id = ANY(%b::text[]) ORDER BY position",
+        user_id, limit, limit, list(event_ids), list(room_ids),
+    )  # fmt: skip
+    return [
+        ReceiptChange(position, room_id, owner, type_, thread_id or None, event_id, ts_ms, event_position)
+        for room_id, position, owner, type_, thread_id, event_id, ts_ms, event_position in rows
     ]
 
 

@@ -230,3 +230,13 @@ async def test_required_state_with_what_no_event_can_have_is_simply_not_there(al
     room_id = await alice.create()
     odd = [["\0", ""], ["m.room.name", "\0"], ["", ""], ["\ud800".encode("utf-8", "replace").decode(), "*"]]
     assert keys((await sliding(alice, room_list(required_state=odd)))["rooms"][room_id]) == set()
+
+
+async def test_who_polls_is_here_as_they_say(alice):
+    status, _ = await alice.server.call(
+        "POST", f"{PATH}?set_presence=unavailable", room_list(), token=alice.token
+    )
+    assert status == 200
+    assert (await alice.get(f"/presence/{alice.user_id}/status"))["presence"] == "unavailable"
+    await sliding(alice)
+    assert (await alice.get(f"/presence/{alice.user_id}/status"))["presence"] == "online"

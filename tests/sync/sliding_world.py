@@ -101,6 +101,23 @@ class SlidingWorld(World):
         states = {room_id: self._state_of(self.committed[room_id]) for room_id in room_ids}
         return {room_id: state[MEMBER, user_id].event for room_id, state in states.items()}
 
+    async def current_state(self, wanted):
+        self.reads += 1
+        return [
+            (change.position, change.event)
+            for room_id, (types, keys) in wanted.items()
+            for key, change in self._state_of(self.committed[room_id]).items()
+            if key[0] in types or key in keys
+        ]
+
+    async def receipts_shown(self, room_ids, user_id, event_ids):
+        self.reads += 1
+        return [
+            each
+            for each in self.receipts.values()
+            if each.room_id in room_ids and (each.user_id == user_id or each.event_id in event_ids)
+        ]
+
     async def state_of_types(self, room_id, position, types):
         return [event for event in await self.state_at(room_id, position) if event.type in types]
 

@@ -1,6 +1,6 @@
 """The extensions `typing` and `receipts`: who types, and who has read how far."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 
@@ -12,6 +12,7 @@ from homeserver.sync.sliding.connections import Told
 from homeserver.sync.sliding.entry import Entry
 from homeserver.sync.sliding.lists import Listed
 from homeserver.sync.sliding.look import Look
+from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import RoomExtension
 from homeserver.sync.sliding.scopes import rooms_in_scope
 from homeserver.sync.streams.ephemeral import receipts_content
@@ -44,8 +45,9 @@ class TypingExtension:
 class ReceiptsExtension:
     """Tells receipts: at first the user's own and those on the events that are shown, then what changes."""
 
-    def __init__(self, reads: SyncReads, live_rooms: LiveRooms) -> None:
+    def __init__(self, reads: SyncReads, sliding_reads: SlidingReads, live_rooms: LiveRooms) -> None:
         self._reads = reads
+        self._sliding_reads = sliding_reads
         self._live_rooms = live_rooms
 
     async def tell(
@@ -68,12 +70,17 @@ class ReceiptsExtension:
         for room_id in heard:
             if room_id not in in_scope and room_id in told and told[room_id] is None:
                 told[room_id] = look.since
+        whole = {
+            room_id
+            for room_id in in_scope
+            if room_id not in told or (room_id in entries and entries[room_id].is_whole)
+        }
+        first = await self._first(look, whole, entries)
         rooms = []
         for room_id in in_scope:
-            entry = entries.get(room_id)
-            is_whole = room_id not in told or (entry is not None and entry.is_whole)
-            if is_whole:
-                receipts = await self._first(look, room_id, entry)
+            receipts: Iterable[ReceiptChange]
+            if room_id in whole:
+                receipts = first.get(room_id, ())
             elif told[room_id] is not None or room_id in heard:
                 receipts = await self._after(room_id, told[room_id] or look.since)
             else:
@@ -85,13 +92,18 @@ class ReceiptsExtension:
                 rooms.append(b"%b:%b" % (orjson.dumps(room_id), orjson.dumps(event)))
         return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms), told
 
-    async def _first(self, look: Look, room_id: str, entry: Entry | None) -> Iterable[ReceiptChange]:
-        shown: frozenset[str] = frozenset() if entry is None else entry.event_ids
-        return [
-            one
-            for one in await self._reads.receipts_of(room_id, 0)
-            if one.user_id == look.user.user_id or one.event_id in shown
+    async def _first(
+        self, look: Look, room_ids: Collection[str], entries: Mapping[str, Entry]
+    ) -> Mapping[str, Sequence[ReceiptChange]]:
+        if not room_ids:
+            return {}
+        shown = [
+            event_id for room_id in room_ids if room_id in entries for event_id in entries[room_id].event_ids
         ]
+        found: dict[str, list[ReceiptChange]] = {}
+        for one in await self._sliding_reads.receipts_shown(room_ids, look.user.user_id, shown):
+            found.setdefault(one.room_id, []).append(one)
+        return found
 
     async def _after(self, room_id: str, since: SyncToken | None) -> Iterable[ReceiptChange]:
         assert since is not None, "rooms were told of in an earlier answer"

@@ -3,9 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from homeserver.core.changes import ReceiptChange
 from homeserver.core.event.pdu import Event
 
-__all__ = ["SlidingReads"]
+__all__ = ["SlidingReads", "Wanted"]
+
+Wanted = tuple[Collection[str], Collection[tuple[str, str]]]
+"""Types of state, and single pieces of it by type and state key."""
 
 
 class SlidingReads(Protocol):
@@ -19,6 +23,14 @@ class SlidingReads(Protocol):
 
     async def own_member_events(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Event]:
         """The member event that says what a user is to each of these rooms, by room."""
+
+    async def current_state(self, wanted: Mapping[str, Wanted]) -> Sequence[tuple[int, Event]]:
+        """The current state of rooms that is wanted of each, and the position of each event."""
+
+    async def receipts_shown(
+        self, room_ids: Collection[str], user_id: str, event_ids: Collection[str]
+    ) -> Sequence[ReceiptChange]:
+        """A user's own receipts in rooms, and others' that are on some events, by position."""
 
     async def state_of_types(self, room_id: str, position: int, types: Collection[str]) -> Sequence[Event]:
         """The state of a room just after `position` that has one of these types."""

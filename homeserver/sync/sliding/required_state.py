@@ -9,12 +9,12 @@ from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
 from homeserver.sync.room_cache import RoomCache
 from homeserver.sync.sliding.connections import RoomSent
-from homeserver.sync.sliding.ports import SlidingReads
+from homeserver.sync.sliding.ports import SlidingReads, Wanted
 from homeserver.sync.sliding.room_config import MEMBER, Required, RoomConfig
 from homeserver.sync.timeline import Timeline
 from homeserver.sync.timeline_event import TimelineEvent
 
-__all__ = ["RequiredStates", "Told"]
+__all__ = ["Asked", "RequiredStates", "Told"]
 
 LAZY_PER_ROOM_MAX = 1_000
 NAME, AVATAR = ("m.room.name", ""), ("m.room.avatar", "")
@@ -38,6 +38,31 @@ class Told:
     lazy: frozenset[str] = frozenset()
 
 
+@dataclass(slots=True)
+class Asked:
+    """A room that is new to the connection.
+
+    Attributes:
+        room_id: which.
+        timeline: what is told of it.
+        config: what is wanted.
+        further: pieces of state that are needed beside.
+    """
+
+    room_id: str
+    timeline: Timeline
+    config: RoomConfig
+    further: Collection[Key]
+
+    def lazy(self) -> set[str]:
+        """Those whose member events the timeline needs."""
+        return _people_of(self.timeline) if self.config.required.is_lazy else set()
+
+    def keys(self) -> set[Key]:
+        """The single pieces of state that are read, whatever else is wanted."""
+        return {NAME, AVATAR, *self.further, *((MEMBER, user_id) for user_id in self.lazy())}
+
+
 class RequiredStates:
     """Finds required state."""
 
@@ -46,14 +71,38 @@ class RequiredStates:
         self._sliding_reads = sliding_reads
         self._cache = cache
 
-    async def complete(
-        self, room_id: str, timeline: Timeline, config: RoomConfig, further: Iterable[Key]
-    ) -> Told:
-        """All that is wanted of a room that is new to the connection; name and avatar are read with it."""
-        required = config.required
-        lazy = _people_of(timeline) if required.is_lazy else set()
-        keys = {NAME, AVATAR, *further, *((MEMBER, user_id) for user_id in lazy)}
-        known = await self._matching(room_id, timeline.end, required, keys)
+    async def ahead(self, now: SyncToken, asked: Iterable[Asked]) -> dict[str, dict[Key, Event]]:
+        """What is wanted of rooms that are new to the connection, of all in one read, as far as that goes.
+
+        Left out are rooms of which more is wanted than single types and keys, and those of which something is
+        read that is not published yet: they are read by themselves.
+        """
+        wanted: dict[str, Wanted] = {}
+        for one in asked:
+            required = one.config.required
+            if not required.is_all and not required.state_keys:
+                keys = required.keys | one.keys()
+                wanted[one.room_id] = required.types, keys
+        if not wanted:
+            return {}
+        found: dict[str, dict[Key, Event]] = {room_id: {} for room_id in wanted}
+        for position, event in await self._sliding_reads.current_state(wanted):
+            if not now.covers(position):
+                found.pop(event.room_id, None)
+            elif event.room_id in found:
+                found[event.room_id][event.type, event.state_key or ""] = event
+        return found
+
+    async def complete(self, asked: Asked, known: dict[Key, Event] | None = None) -> Told:
+        """All that is wanted of a room that is new to the connection; name and avatar are read with it.
+
+        Args:
+            asked: what of which room.
+            known: what has been read `ahead`.
+        """
+        required, lazy = asked.config.required, asked.lazy()
+        if known is None:
+            known = await self._matching(asked.room_id, asked.timeline.end, required, asked.keys())
         events = [
             event
             for (type_, state_key), event in known.items()

@@ -1,5 +1,8 @@
 """Makes the entries of rooms: those the user is in, those they were in, and those they may come into."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.sync.live_users import RoomOfUser
@@ -18,7 +21,7 @@ from homeserver.sync.sliding.entry import (
     timeline_part,
 )
 from homeserver.sync.sliding.look import Look
-from homeserver.sync.sliding.required_state import AVATAR, NAME, RequiredStates, Told
+from homeserver.sync.sliding.required_state import AVATAR, NAME, Asked, Key, RequiredStates, Told
 from homeserver.sync.sliding.room_config import MEMBER, RoomConfig
 from homeserver.sync.streams.offered_rooms import OfferedRooms
 from homeserver.sync.timeline import Timeline, Timelines
@@ -27,6 +30,16 @@ __all__ = ["RoomEntries"]
 
 LOOK_BACK_EVENTS_MAX = 100
 """For the last event that moves a room up. Further back, the user's coming in counts."""
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A room that is told whole, half done."""
+
+    room: RoomOfUser
+    asked: Asked
+    sight: Sight | None
+    summary: Summary | None
 
 
 class RoomEntries:
@@ -102,12 +115,32 @@ class RoomEntries:
             return None, after
         return await self._changed(look, room, timeline, sight, state, is_expanded=is_expanded), after
 
+    async def whole(
+        self, look: Look, rooms: Iterable[tuple[RoomOfUser, RoomConfig]]
+    ) -> dict[str, tuple[Entry | None, RoomSent]]:
+        """What is told of rooms that the user is in and the connection has nothing of, read together."""
+        begun = [await self._begin(look, room, config) for room, config in rooms]
+        known = await self._states.ahead(look.now, [one.asked for one in begun])
+        return {one.room.room_id: await self._finish(look, one, known.get(one.room.room_id)) for one in begun}
+
     async def _whole(self, look: Look, room: RoomOfUser, config: RoomConfig) -> tuple[Entry | None, RoomSent]:
-        room_id, is_joined = room.room_id, room.membership == "join"
+        return await self._finish(look, await self._begin(look, room, config), None)
+
+    async def _begin(self, look: Look, room: RoomOfUser, config: RoomConfig) -> _Begun:
         timeline, sight = await self._timeline(look, room, config.timeline_limit, None)
-        summary = await self._members.summary(room_id, look.user.user_id) if is_joined else None
-        heroes = [] if summary is None else [(MEMBER, user_id) for user_id in summary.heroes]
-        state = await self._states.complete(room_id, timeline, config, heroes)
+        summary = None
+        heroes: list[Key] = []
+        if room.membership == "join":
+            summary = await self._members.summary(room.room_id, look.user.user_id)
+            heroes = [(MEMBER, user_id) for user_id in summary.heroes]
+        return _Begun(room, Asked(room.room_id, timeline, config, heroes), sight, summary)
+
+    async def _finish(
+        self, look: Look, begun: _Begun, known: dict[Key, Event] | None
+    ) -> tuple[Entry | None, RoomSent]:
+        room, asked, summary = begun.room, begun.asked, begun.summary
+        timeline, config = asked.timeline, asked.config
+        state = await self._states.complete(asked, known)
         entry = Entry([b'"initial":true'], is_whole=True, is_initial=True)
         entry.parts += name_part(state.known.get(NAME))
         if AVATAR in state.known:
@@ -116,7 +149,7 @@ class RoomEntries:
             _add_members(entry, summary, state.known)
         self._add_marks(look, room, entry)
         entry.parts.append(required_state_part(state.events))
-        self._add_timeline(look, entry, timeline, sight)
+        self._add_timeline(look, entry, timeline, begun.sight)
         await self._add_bump_stamp(look, room, entry, timeline, must=True)
         return entry, RoomSent(None, config.timeline_limit, config.tuples, state.lazy)
 

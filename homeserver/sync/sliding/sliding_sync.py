@@ -86,7 +86,7 @@ class SlidingSync:
         )  # fmt: skip
         self._account_data = AccountDataExtension(reads)
         self._typing = TypingExtension(notifier.live_rooms)
-        self._receipts = ReceiptsExtension(reads, notifier.live_rooms)
+        self._receipts = ReceiptsExtension(reads, sliding_reads, notifier.live_rooms)
 
     def stop(self) -> None:
         """Follow the streams no more."""
@@ -165,11 +165,20 @@ class SlidingSync:
             before = sent.get(room_id)
             if before is not None and before.until is None and room_id not in listed.configs:
                 sent[room_id] = RoomSent(look.since, before.timeline_limit, before.required, before.lazy)
+        asked: list[tuple[RoomOfUser, RoomConfig]] = []
         for room_id, config in listed.configs.items():
             room, before = look.user.rooms.get(room_id), sent.get(room_id)
             if room is None or (before is not None and room_id not in news and not _wants(before, config)):
                 continue
-            entry, sent[room_id] = await self._rooms.entry(look, room, config, before)
+            asked.append((room, config))
+        anew = [one for one in asked if one[0].membership == "join" and one[0].room_id not in sent]
+        whole = await self._rooms.whole(look, anew)
+        for room, config in asked:
+            room_id = room.room_id
+            if room_id in whole:
+                entry, sent[room_id] = whole[room_id]
+            else:
+                entry, sent[room_id] = await self._rooms.entry(look, room, config, sent.get(room_id))
             if entry is not None:
                 entries[room_id] = entry
         return entries, sent
