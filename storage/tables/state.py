@@ -80,11 +80,21 @@ _KEY = (
     " AND type_nid = (SELECT nid FROM interned_types WHERE text = %b)"
     " AND state_key_nid = (SELECT nid FROM interned_state_keys WHERE text = %b)"
 )
-_KEYS = (
-    " AND (type_nid, state_key_nid) IN (SELECT types.nid, keys.nid"
+# Key by key: where the planner knows nothing of a large room it read all members for one of them.
+_ASKED = (
+    "(SELECT DISTINCT types.nid AS type_nid, keys.nid::integer AS state_key_nid"
     " FROM unnest(%b::text[], %b::text[]) AS asked (type, state_key)"
     " JOIN interned_types AS types ON types.text = asked.type"
-    " JOIN interned_state_keys AS keys ON keys.text = asked.state_key)"
+    " JOIN interned_state_keys AS keys ON keys.text = asked.state_key) AS key"
+)
+_OF_KEY = "room_nid = %b::bigint AND type_nid = key.type_nid AND state_key_nid = key.state_key_nid"
+_CURRENT_OF_KEYS = (
+    f"SELECT one.room_nid, one.position AS nid, one.position AS place FROM {_ASKED},"
+    f" LATERAL (SELECT room_nid, position FROM current_state WHERE {_OF_KEY} {BY_INDEX}) AS one"
+)
+_AT_OF_KEYS = (
+    f"SELECT one.* FROM {_ASKED}, LATERAL (SELECT {_CHANGES} WHERE {_OF_KEY} AND position <= %b::bigint"
+    " ORDER BY position DESC LIMIT 1) AS one"
 )
 
 PAGE_KEYS_MAX = 250
@@ -155,7 +165,7 @@ class State:
         """Read the same, each with its number."""
         asked = list(keys)
         types, state_keys = [type_ for type_, _ in asked], [state_key for _, state_key in asked]
-        return await self._changes(f"{_CURRENT}{_KEYS}", room_nid, types, state_keys)
+        return await self._changes(_CURRENT_OF_KEYS, types, state_keys, room_nid)
 
     async def current_one(self, room_nid: int, type_: str, state_key: str) -> StoredEvent | None:
         """Read one event of the current state."""
@@ -230,12 +240,8 @@ class State:
     ) -> list[StoredEvent]:
         """Read those events of the state just after `position` that have one of these keys."""
         asked = list(keys)
-        return await self._read(
-            f"SELECT DISTINCT ON (type_nid, state_key_nid) {_CHANGES}"
-            f" WHERE room_nid = %b::bigint AND position <= %b::bigint{_KEYS}"
-            " ORDER BY type_nid, state_key_nid, position DESC",
-            room_nid, position, [type_ for type_, _ in asked], [state_key for _, state_key in asked],
-        )  # fmt: skip
+        types, state_keys = [type_ for type_, _ in asked], [state_key for _, state_key in asked]
+        return await self._read(_AT_OF_KEYS, types, state_keys, room_nid, position)
 
     async def changes_between(self, room_nid: int, after: int, upto: int) -> list[StateChange]:
         """Read what changed above `after` and up to `upto`: the last change for each type and state key.
