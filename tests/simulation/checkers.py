@@ -219,9 +219,12 @@ class StoredRoom:
                 for each in self.placed
                 if each.event.redacts == event_id and not each.flags & (_NOT_ACCEPTED | EventFlags.WITHHELD)
             ]
-            assert one.is_redacted == bool(by), f"{self.name}: {event_id} redacted: {one.is_redacted}, {by}"
+            assert one.is_redacted or not by, f"{self.name}: {event_id} is not redacted by {by}"
             if one.is_redacted:
-                assert one.event.redacted_because.event_id in by
+                because = self.stored[one.event.redacted_because.event_id]
+                known = because.event.event_id in by or because.is_redacted
+                assert known, f"{self.name}: {event_id} is redacted by {because.event.event_id}"
+                assert not because.flags & (_NOT_ACCEPTED | EventFlags.WITHHELD)
                 assert "topic" not in one.event.content
 
     async def _check_memory(self, state):
