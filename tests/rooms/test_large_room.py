@@ -10,7 +10,7 @@ from storage.interning import Interning
 from storage.state_delta import packed_key
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
-from storage.tables.state import State
+from storage.tables.state import _AT_OF_KEYS, _CURRENT_OF_KEYS, State
 from storage.tables.state_groups import StateGroups
 from tests.factory.large_room import OURS, Story, build_large_room
 
@@ -129,3 +129,23 @@ async def test_a_room_of_before_there_were_groups_is_read_the_same(database, lar
         chain = chain.after(chain.group + 1, chain.plan({packed_key(1, 1): chain.group + 1}))
     assert chain.items() == {**now, packed_key(1, 1): chain.group}
     assert len(chain.links) == 1
+
+
+def rows_read(plan):
+    """How many rows a plan took from tables and indexes, those included that it threw away."""
+    removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Join Filter", 0)
+    return (plan["Actual Rows"] + removed) * plan["Actual Loops"] + sum(
+        rows_read(one) for one in plan.get("Plans", ())
+    )
+
+
+@pytest.mark.parametrize("query", [_CURRENT_OF_KEYS, _AT_OF_KEYS])
+async def test_a_member_is_looked_up_not_looked_for(database, large, query):
+    """Where nobody told the planner how large the room is, as here, it must not read all of it for one."""
+    asked = [[MEMBER], [large.members[-1]], large.room_nid]
+    if query is _AT_OF_KEYS:
+        asked.append(max(large.groups))
+
+    (plans,) = await database.fetch_one(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *asked)
+
+    assert rows_read(plans[0]["Plan"]) < 50
