@@ -6,7 +6,7 @@ from homeserver.core.auth.check import authorize
 from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.changes import EventChange
 from homeserver.core.content.member import membership_of
-from homeserver.core.errors import Forbidden
+from homeserver.core.errors import Forbidden, InvalidParam
 from homeserver.core.event.builder import build_event
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import server_name_of
@@ -115,7 +115,13 @@ def known_numbers(interning: Interning, draft: Draft) -> EventNumbers | None:
 
 
 async def intern(interning: Interning, drafts: list[Draft]) -> list[EventNumbers]:
-    """Number the strings of drafts, giving new numbers where needed."""
+    """Number the strings of drafts, giving new numbers where needed.
+
+    Raises:
+        InvalidParam: a type or state key holds NUL, which PostgreSQL has no text with.
+    """
+    if any("\0" in draft.type or "\0" in (draft.state_key or "") for draft in drafts):
+        raise InvalidParam("The type and the state key of an event must not hold the character NUL.")
     types = await interning.nids("type", {draft.type for draft in drafts})
     named = {draft.state_key for draft in drafts if draft.type == MEMBER and draft.state_key is not None}
     users = await interning.nids("user", {draft.sender for draft in drafts} | named)

@@ -264,3 +264,10 @@ async def test_many_branches_are_joined_when_nobody_says_anything(a, b, room):
     assert end not in await a.timeline(room)
     await b.receive("a.example", room, joining)
     await goes_on(a, b, room)
+
+
+@pytest.mark.parametrize("state", [{"type": "x\0"}, {"type": "x", "state_key": "\0"}])
+async def test_no_user_makes_a_room_with_state_that_storage_cannot_hold(alice, state):
+    wishes = {"initial_state": [{"content": {}, **state}]}
+
+    assert await alice.try_("POST", "/createRoom", wishes) == (400, "M_INVALID_PARAM")
