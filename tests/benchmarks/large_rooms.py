@@ -71,6 +71,11 @@ def say(text):
     sys.stdout.flush()
 
 
+def short(number):
+    """Three digits, or the whole number if it is long."""
+    return f"{number:,.0f}" if number >= 1_000 else f"{number:.3g}"
+
+
 class Table:
     """Collects the lines and what is over its goal."""
 
@@ -82,13 +87,13 @@ class Table:
         if goal is not None and measured > goal:
             self.missed.append(what)
         aim = "" if goal is None else f"≤ {goal:,} {unit}"
-        say(f"| {what} | {measured:,.3g} {unit}{note} | {aim} |")
+        say(f"| {what} | {short(measured)} {unit}{note} | {aim} |")
 
     def add_cost(self, what, cost, goal=None, note="", step_ms_max=STEP_MS_MAX):
         """Add CPU of the server, with that of PostgreSQL and the longest step of the loop as a note."""
-        more = f", PostgreSQL {cost.postgres_ms:,.3g} ms"
+        more = f", PostgreSQL {short(cost.postgres_ms)} ms"
         if cost.step_ms:
-            more += f", longest step {cost.step_ms:,.3g} ms"
+            more += f", longest step {short(cost.step_ms)} ms"
         self.add(what, cost.cpu_ms, goal, "ms", more + note)
         if cost.step_ms > step_ms_max:
             self.missed.append(f"{what}: a step of {cost.step_ms:.0f} ms")
