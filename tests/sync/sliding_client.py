@@ -51,11 +51,12 @@ class SlidingClient:
                 self.rooms[room_id] = SlidingRoom()
             assert room_id in self.rooms, "a room begins with all of it"
             self.rooms[room_id].apply(entry)
-        told = answer["extensions"]["account_data"]
+        nothing = {"global": [], "rooms": {}}
+        told = answer["extensions"].get("account_data", nothing)
         for room_id, events in ((None, told["global"]), *told["rooms"].items()):
             for event in events:
                 self.account_data[room_id, event["type"]] = event["content"]
-        for room_id, event in answer["extensions"]["receipts"]["rooms"].items():
+        for room_id, event in answer["extensions"].get("receipts", nothing)["rooms"].items():
             for event_id, types in event["content"].items():
                 for type_, users in types.items():
                     for user_id in users:

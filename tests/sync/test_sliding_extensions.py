@@ -160,3 +160,32 @@ async def test_messages_to_devices_and_keys_are_empty_in_their_shape(sliding):
     second = await sliding.ask(ALICE, asked, first["pos"])
     assert second["extensions"]["to_device"]["next_batch"] == "0"
     assert second["extensions"]["e2ee"]["device_lists"] == {"changed": [], "left": []}
+
+
+async def test_an_extension_that_was_off_for_once_goes_on_from_where_it_was(sliding):
+    sliding.create(ROOM, ALICE)
+    sliding.keep(ALICE, "org.example.a", {"n": 1})
+    both = room_list() | {"extensions": {"account_data": {"enabled": True}, "receipts": {"enabled": True}}}
+    first = await sliding.ask(ALICE, both)
+    sliding.keep(ALICE, "org.example.a", None)
+    sliding.keep(ALICE, "org.example.b", {"n": 1}, ROOM)
+    (read, *_) = sliding.event_ids(ROOM)
+    sliding.read_up_to(ROOM, ALICE, read)
+    second = await sliding.ask(ALICE, room_list(), first["pos"])
+    third = await sliding.ask(ALICE, both, second["pos"])
+    told_ = third["extensions"]["account_data"]
+    assert told_["global"] == [{"type": "org.example.a", "content": {}}]
+    assert told_["rooms"] == {ROOM: [{"type": "org.example.b", "content": {"n": 1}}]}
+    assert set(third["extensions"]["receipts"]["rooms"][ROOM]["content"]) == {read}
+
+
+async def test_an_extension_that_is_on_later_tells_of_the_timeline_that_was_told_before(sliding):
+    sliding.create(ROOM, ALICE)
+    sliding.member(ROOM, BOB, "join")
+    said = sliding.send(ROOM, ALICE, body="hello")
+    sliding.read_up_to(ROOM, BOB, said)
+    first = await sliding.ask(ALICE, room_list())
+    _, told_ = await told(sliding, "receipts", first["pos"])
+    assert set(told_["rooms"][ROOM]["content"]) == {said}
+    _, told_ = await told(sliding, "account_data", first["pos"])
+    assert [event["type"] for event in told_["global"]] == ["m.push_rules"]

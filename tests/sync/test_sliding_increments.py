@@ -51,6 +51,10 @@ class SlidingRun(Run):
             if self.random.random() < 0.3:
                 wishes["required_state"] = self.random.choice(WISHES)
         asked = {"lists": {"all": {"ranges": [[0, last]], **wishes}}, "extensions": EXTENSIONS}
+        if self.changes_mind and not whole:
+            is_on = self.random.choice([True, True, False])
+            name = self.random.choice(list(EXTENSIONS))
+            asked["extensions"] = EXTENSIONS | {name: {"enabled": is_on}}
         if self.changes_mind and not whole and self.random.random() < 0.3:
             asked["room_subscriptions"] = {self.random.choice(ROOMS): {"timeline_limit": 5}}
         return asked

@@ -155,6 +155,15 @@ async def test_lazy_members_are_those_who_speak_and_each_is_told_once(sliding):
     assert keys(repeated["rooms"][ROOM]) == {(MEMBER, CAROL)}
 
 
+async def test_lazy_members_that_are_wanted_later_are_those_of_the_timeline_that_was_told(sliding):
+    sliding.create(ROOM, ALICE)
+    sliding.member(ROOM, BOB, "join")
+    sliding.send(ROOM, BOB, body="hello")
+    first = await sliding.ask(ALICE, room_list(limit=1, required_state=[]))
+    second = await sliding.ask(ALICE, room_list(limit=1, required_state=LAZY), first["pos"])
+    assert keys(second["rooms"][ROOM]) == {(MEMBER, ALICE), (MEMBER, BOB)}
+
+
 async def test_a_lazy_member_whose_change_fell_into_a_gap_is_told_anew(sliding):
     sliding.create(ROOM, ALICE)
     sliding.member(ROOM, BOB, "join")
@@ -311,6 +320,18 @@ async def test_the_bump_stamp_moves_with_what_people_say_only(sliding):
     sliding.send(ROOM, ALICE, body="hello again")
     third = await sliding.ask(ALICE, room_list(limit=1), second["pos"])
     assert third["rooms"][ROOM]["bump_stamp"] > stamp
+
+
+async def test_what_ignored_users_say_moves_no_room_up(sliding):
+    sliding.create(ROOM, ALICE)
+    sliding.member(ROOM, BOB, "join")
+    sliding.ignore(ALICE, BOB)
+    stamps = []
+    for session_id in range(2):
+        answer = await sliding.ask(ALICE, room_list(limit=1), session_id=session_id)
+        stamps.append(answer["rooms"][ROOM]["bump_stamp"])
+        sliding.send(ROOM, BOB, body="unheard")
+    assert stamps[0] == stamps[1]
 
 
 def test_a_bump_stamp_is_a_number_that_javascript_knows():

@@ -5,22 +5,25 @@ the protocol wants them to.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from homeserver.core.errors import UnknownPos
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
 from homeserver.runtime.randomness import Randomness
+from homeserver.sync.sliding.lists import Listed
+from homeserver.sync.sliding.request import SlidingBody
 from homeserver.sync.sliding.room_config import Tuples
 
-__all__ = ["Connections", "Place", "RoomSent", "Told"]
+__all__ = ["Connections", "Place", "RoomSent", "Until"]
 
 CONNECTIONS_PER_SESSION_MAX = 8
 CONNECTIONS_MAX = 50_000
 ENTRIES_MAX = 2_000_000
 """Of all connections together: a room, or a member that was told, is one each."""
 
-Told = dict[str, SyncToken | None]
+Until = Mapping[str, SyncToken | None]
 """Rooms of which something was told: up to that token, or (None) up to that of the place."""
 
 
@@ -49,20 +52,25 @@ class Place:
         pos: its name; empty while it has none.
         token: up to where the streams were looked at.
         rooms: what was told of rooms.
-        account_data: the rooms of which account data was told.
+        account_data: the rooms of which account data was told; the empty name is for what is of no room.
         receipts: the rooms of which receipts were told.
+        listed: what the lists of `body` came to, if that stays so until the user's rooms change.
+        body: the request that was answered with it.
     """
 
     pos: str = ""
     token: SyncToken | None = None
     rooms: dict[str, RoomSent] = field(default_factory=dict)
-    account_data: Told = field(default_factory=dict)
-    receipts: Told = field(default_factory=dict)
+    account_data: Until = field(default_factory=dict)
+    receipts: Until = field(default_factory=dict)
+    listed: Listed | None = None
+    body: SlidingBody | None = None
 
     def entries(self) -> int:
         """How much memory it takes, counted in rooms and members."""
-        lazy = sum([len(sent.lazy) for sent in self.rooms.values()])
-        return 1 + lazy + len(self.rooms) + len(self.account_data) + len(self.receipts)
+        listed = 0 if self.listed is None else 2 * len(self.listed.configs)
+        rooms = len(self.rooms) + len(self.account_data) + len(self.receipts)
+        return 1 + sum([len(sent.lazy) for sent in self.rooms.values()]) + rooms + listed
 
 
 class _Connection:

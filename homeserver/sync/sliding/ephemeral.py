@@ -8,13 +8,10 @@ from homeserver.core.changes import ReceiptChange
 from homeserver.core.positions import SyncToken
 from homeserver.sync.live_rooms import LiveRooms
 from homeserver.sync.ports import SyncReads
-from homeserver.sync.sliding.connections import Told
+from homeserver.sync.sliding.connections import Until
 from homeserver.sync.sliding.entry import Entry
-from homeserver.sync.sliding.lists import Listed
 from homeserver.sync.sliding.look import Look
 from homeserver.sync.sliding.ports import SlidingReads
-from homeserver.sync.sliding.request import RoomExtension
-from homeserver.sync.sliding.scopes import rooms_in_scope
 from homeserver.sync.streams.ephemeral import receipts_content
 
 __all__ = ["ReceiptsExtension", "TypingExtension"]
@@ -26,12 +23,10 @@ class TypingExtension:
     def __init__(self, live_rooms: LiveRooms) -> None:
         self._live_rooms = live_rooms
 
-    def tell(
-        self, look: Look, asked: RoomExtension, listed: Listed, entries: Mapping[str, Entry]
-    ) -> tuple[bytes, bool]:
-        """Who types in rooms where that has changed; and whether it has in any."""
+    def tell(self, look: Look, candidates: Iterable[str], entries: Mapping[str, Entry]) -> tuple[bytes, bool]:
+        """Who types in those of some rooms where that has changed; and whether it has in any."""
         rooms = []
-        for room_id in _joined_in_scope(look, asked, listed):
+        for room_id in candidates:
             entry = entries.get(room_id)
             since = None if entry is not None and entry.is_initial else look.since
             typing = self._live_rooms.typing(room_id, since)
@@ -51,46 +46,47 @@ class ReceiptsExtension:
         self._live_rooms = live_rooms
 
     async def tell(
-        self, look: Look, asked: RoomExtension, listed: Listed, entries: Mapping[str, Entry], told: Told,
-        news: Iterable[str],
-    ) -> tuple[bytes, bool, Told]:  # fmt: skip
+        self, look: Look, scope: tuple[Collection[str], Collection[str]], entries: Mapping[str, Entry],
+        told: Until, news: Collection[str],
+    ) -> tuple[bytes, bool, Until]:  # fmt: skip
         """What is new; whether that is anything; and of which rooms the connection has been told then.
 
         Args:
             look: who looks, from where to where.
-            asked: what of it is wanted.
-            listed: the rooms of the request.
+            scope: the rooms to tell of, and those among them where something may be new.
             entries: what is told of rooms.
             told: the rooms of which receipts were told.
             news: the rooms in which something happened.
         """
-        in_scope = _joined_in_scope(look, asked, listed)
-        told = dict(told)
-        heard = set(news)
-        for room_id in heard:
+        in_scope, candidates = scope
+        after = dict(told)
+        for room_id in news:
             if room_id not in in_scope and room_id in told and told[room_id] is None:
-                told[room_id] = look.since
+                after[room_id] = look.since
         whole = {
             room_id
-            for room_id in in_scope
+            for room_id in candidates
             if room_id not in told or (room_id in entries and entries[room_id].is_whole)
         }
         first = await self._first(look, whole, entries)
         rooms = []
-        for room_id in in_scope:
+        for room_id in candidates:
             receipts: Iterable[ReceiptChange]
-            if room_id in whole:
+            if room_id in whole and (room_id in entries and entries[room_id].is_whole):
                 receipts = first.get(room_id, ())
-            elif told[room_id] is not None or room_id in heard:
+            elif room_id in whole:
+                # The client has a timeline from before: who has read what of it is told by the room.
+                receipts = await self._reads.receipts_of(room_id, 0)
+            elif told[room_id] is not None or room_id in news:
                 receipts = await self._after(room_id, told[room_id] or look.since)
             else:
                 continue
-            told[room_id] = None
+            after[room_id] = None
             content = receipts_content(look.user.user_id, receipts)
             if content:
                 event = {"type": "m.receipt", "content": content}
                 rooms.append(b"%b:%b" % (orjson.dumps(room_id), orjson.dumps(event)))
-        return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms), told
+        return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms), after
 
     async def _first(
         self, look: Look, room_ids: Collection[str], entries: Mapping[str, Entry]
@@ -112,12 +108,3 @@ class ReceiptsExtension:
             stored = await self._reads.receipts_of(room_id, since.lowest)
             receipts = [one for one in stored if not since.covers(one.position)]
         return receipts
-
-
-def _joined_in_scope(look: Look, asked: RoomExtension, listed: Listed) -> dict[str, None]:
-    rooms = look.user.rooms
-    return {
-        room_id: None
-        for room_id in rooms_in_scope(asked, listed)
-        if room_id in rooms and rooms[room_id].membership == "join"
-    }

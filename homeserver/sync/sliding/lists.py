@@ -1,7 +1,7 @@
 """The lists of one request: which rooms belong to each, in which order, and which are in its windows."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from homeserver.sync.live_users import LiveUser, RoomOfUser
 from homeserver.sync.sliding.own_rooms import Marks
@@ -23,12 +23,16 @@ class Listed:
         windows: the rooms in the windows of each list.
         subscribed: the rooms that are subscribed to and may be.
         configs: what is wanted of each room, in the order in which rooms are told.
+        is_whole: all of this stays the same until the user's rooms or what they noted of them changes.
+        scopes: the rooms of extensions, as far as worked out.
     """
 
     counts: Mapping[str, int]
     windows: Mapping[str, Sequence[str]]
     subscribed: Sequence[str]
     configs: Mapping[str, RoomConfig]
+    is_whole: bool = False
+    scopes: dict[tuple[object, ...], Mapping[str, None]] = field(default_factory=dict)
 
 
 class Lists:
@@ -57,7 +61,11 @@ class Lists:
             if room is not None and (room_id in rooms or room.membership == "leave"):
                 subscribed.append(room_id)
                 wishes.setdefault(room_id, []).append(wish)
-        return Listed(counts, windows, subscribed, _configs(wishes, user.user_id))
+        is_whole = all(
+            len(windows[key]) == counts[key] and (one.filters is None or not _asks_for_traits(one.filters))
+            for key, one in (body.lists or {}).items()
+        )
+        return Listed(counts, windows, subscribed, _configs(wishes, user.user_id), is_whole)
 
     async def _members(
         self, asked: ListBody, user: LiveUser, rooms: Mapping[str, RoomOfUser], marks: Marks
@@ -135,6 +143,7 @@ def _asks_for_traits(filters: ListFilters) -> bool:
         or filters.room_types is not None
         or filters.not_room_types is not None
         or filters.room_name_like is not None
+        or filters.spaces is not None
     )
 
 

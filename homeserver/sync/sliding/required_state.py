@@ -112,9 +112,19 @@ class RequiredStates:
 
     async def delta(
         self, window: Window, room_id: str, timeline: Timeline, config: RoomConfig, sent: RoomSent,
-        *, until: int | None,
+        *, until: int | None, earlier: Timeline | None,
     ) -> Told:  # fmt: skip
-        """What changed of what is wanted, and what is wanted that was not before; no further than `until`."""
+        """What changed of what is wanted, and what is wanted that was not before.
+
+        Args:
+            window: from where the client is, up to now.
+            room_id: the room.
+            timeline: what is told of it.
+            config: what is wanted.
+            sent: what was told before.
+            until: no further than there.
+            earlier: what the client has of the timeline, if its people have not been told.
+        """
         bound = window.since
         assert bound is not None, "a delta has a beginning"
         changed = await self._changed(room_id, bound, window.now, until)
@@ -124,9 +134,11 @@ class RequiredStates:
             wanted = Required.of(grown)
             found = await self._matching(room_id, timeline.end, wanted, ())
             told |= {key: event for key, event in found.items() if wanted.matches(*key)}
-        lazy = sent.lazy
+        # A change that is not told makes what was told stale.
+        lazy = sent.lazy - {state_key for type_, state_key in changed if type_ == MEMBER}
         if config.required.is_lazy:
-            lazy = await self._lazy(room_id, timeline, sent, changed, told)
+            people = _people_of(timeline) | (set() if earlier is None else _people_of(earlier))
+            lazy = await self._lazy(room_id, (timeline, people), sent, changed, told)
         return Told(list(told.values()), changed, told | changed, lazy)
 
     async def members(self, room_id: str, position: int, keys: Collection[Key]) -> dict[Key, Event]:
@@ -156,11 +168,11 @@ class RequiredStates:
         return changed
 
     async def _lazy(
-        self, room_id: str, timeline: Timeline, sent: RoomSent, changed: dict[Key, Event],
+        self, room_id: str, shown: tuple[Timeline, set[str]], sent: RoomSent, changed: dict[Key, Event],
         told: dict[Key, Event],
     ) -> frozenset[str]:  # fmt: skip
         """Add the members that the timeline needs to what is told; returns who is known from now on."""
-        people = _people_of(timeline)
+        timeline, people = shown
         renewed = {state_key for type_, state_key in changed if type_ == MEMBER}
         if not timeline.limited:
             people |= renewed
@@ -176,7 +188,6 @@ class RequiredStates:
         told.update(await self.members(room_id, timeline.end, missing))
         if not people and not renewed:
             return sent.lazy
-        # A change that is not told makes what was told stale.
         return _bounded((sent.lazy - renewed) | people)
 
     async def _matching(

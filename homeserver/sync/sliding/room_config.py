@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from homeserver.sync.sliding.request import RoomBody
 
-__all__ = ["MEMBER", "Required", "RoomConfig", "Tuples", "combined"]
+__all__ = ["LAZY", "MEMBER", "Required", "RoomConfig", "Tuples", "combined"]
 
 ME = "$ME"
 LAZY = "$LAZY"

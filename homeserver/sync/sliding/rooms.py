@@ -22,12 +22,13 @@ from homeserver.sync.sliding.entry import (
 )
 from homeserver.sync.sliding.look import Look
 from homeserver.sync.sliding.required_state import AVATAR, NAME, Asked, Key, RequiredStates, Told
-from homeserver.sync.sliding.room_config import MEMBER, RoomConfig
+from homeserver.sync.sliding.room_config import LAZY, MEMBER, RoomConfig
 from homeserver.sync.streams.offered_rooms import OfferedRooms
 from homeserver.sync.timeline import Timeline, Timelines
 
 __all__ = ["RoomEntries"]
 
+LAZILY = (MEMBER, LAZY)
 LOOK_BACK_EVENTS_MAX = 100
 """For the last event that moves a room up. Further back, the user's coming in counts."""
 
@@ -106,7 +107,12 @@ class RoomEntries:
         window = look.window(limit, bound)
         timeline, sight = await self._timeline(look, room, limit, None if is_expanded else bound)
         until = None if room.membership == "join" else room.position
-        state = await self._states.delta(window, room_id, timeline, config, sent, until=until)
+        earlier = None
+        if LAZILY in config.tuples and LAZILY not in sent.required:
+            earlier, _ = await self._timeline(look, room, sent.timeline_limit, None)
+        state = await self._states.delta(
+            window, room_id, timeline, config, sent, until=until, earlier=earlier
+        )
         # A short answer with a gap takes back what was told further; one without leaves it as it was.
         kept_limit = limit if is_expanded or timeline.limited else max(limit, sent.timeline_limit)
         tuples = sent.required if sent.required == config.tuples else config.tuples
@@ -241,7 +247,16 @@ class RoomEntries:
                 earlier = await self._reads.events_until(
                     room.room_id, timeline.start, LOOK_BACK_EVENTS_MAX, look.requester
                 )
-                position = next((one.position for one in earlier if one.event.type in BUMPING), position)
+                ignored = look.user.ignored
+                position = next(
+                    (
+                        one.position
+                        for one in earlier
+                        if one.event.type in BUMPING
+                        and (one.event.sender not in ignored or one.event.state_key is not None)
+                    ),
+                    position,
+                )
         entry.parts.append(b'"bump_stamp":%d' % bump_stamp_of(position))
 
 
