@@ -4,7 +4,7 @@ import asyncio
 
 from homeserver.core.positions import POSITION_MAX
 from homeserver.sync.sliding.entry import bump_stamp_of
-from tests.sync.sliding_world import MEMBER, event_ids, room_list
+from tests.sync.sliding_world import EVERYTHING, MEMBER, event_ids, room_list
 from tests.sync.sync_asking import ALICE, BOB, CAROL, ROOM
 
 LAZY = [["m.room.name", ""], [MEMBER, "$LAZY"], [MEMBER, "$ME"]]
@@ -277,6 +277,24 @@ async def test_a_ban_or_an_invite_taken_back_from_outside_leaves_nothing(sliding
     sliding.member(other, ALICE, "leave", sender=BOB)
 
     assert (await sliding.ask(ALICE, room_list()))["rooms"] == {}
+
+
+async def test_who_is_asked_back_in_vain_does_not_see_what_the_room_has_become(sliding):
+    sliding.create(ROOM, BOB)
+    sliding.member(ROOM, ALICE, "join")
+    sliding.member(ROOM, ALICE, "leave", sender=BOB)
+    sliding.send(ROOM, BOB, "m.room.topic", "", topic="Behind their back")
+    sliding.member(ROOM, ALICE, "invite", sender=BOB)
+    last = sliding.member(ROOM, ALICE, "leave", sender=BOB)
+    subscribed = {"room_subscriptions": {ROOM: {"timeline_limit": 20, "required_state": EVERYTHING}}}
+    narrow = {"room_subscriptions": {ROOM: {"timeline_limit": 0}}}
+
+    first = await sliding.ask(ALICE, narrow)
+    assert event_ids(first["rooms"][ROOM]["required_state"]) == [last]
+    assert (await sliding.ask(ALICE, subscribed, first["pos"]))["rooms"] == {}
+    entry = (await sliding.ask(ALICE, subscribed))["rooms"][ROOM]
+    assert event_ids(entry["required_state"]) == [last]
+    assert "timeline" not in entry
 
 
 async def test_who_comes_back_is_told_everything_anew(sliding):

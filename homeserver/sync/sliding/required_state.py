@@ -80,7 +80,7 @@ class RequiredStates:
         wanted: dict[str, Wanted] = {}
         for one in asked:
             required = one.config.required
-            if not required.is_all and not required.state_keys:
+            if not (required.is_all or required.state_keys or MEMBER in required.types):
                 keys = required.keys | one.keys()
                 wanted[one.room_id] = required.types, keys
         if not wanted:
@@ -195,8 +195,8 @@ class RequiredStates:
     ) -> dict[Key, Event]:
         """State as of `position` that is required or has one of these keys, and maybe more."""
         events: list[Event] = []
-        if required.is_all or required.state_keys:
-            events += await self._reads.state_at(room_id, position)
+        if required.is_all or required.state_keys or MEMBER in required.types:
+            events += await self._reads.state_at(room_id, position)  # page by page: it may be very much
         else:
             if required.types:
                 events += await self._sliding_reads.state_of_types(room_id, position, required.types)

@@ -65,11 +65,11 @@ class RoomEntries:
             return await self._offer(look, room, config, bound)
         if room.membership == "join":
             return await self._told(look, room, config, sent, bound)
-        if bound is None or not bound.covers(room.position):
-            history = await self._reads.membership_history(room.room_id, look.user.user_id)
-            if not any(membership == "join" for _, membership in history):
-                return await self._never_joined(look, room, config)
-        return await self._told(look, room, config, sent, bound)
+        if await self._went(look, room):
+            return await self._told(look, room, config, sent, bound)
+        if bound is not None and bound.covers(room.position):
+            return None, RoomSent(None, config.timeline_limit, config.tuples)
+        return await self._from_outside(look, room, config)
 
     async def _offer(
         self, look: Look, room: RoomOfUser, config: RoomConfig, bound: SyncToken | None
@@ -87,10 +87,19 @@ class RoomEntries:
         entry.parts.append(b'"invite_state":[%b]' % b",".join(stripped))
         return entry, sent
 
-    async def _never_joined(
+    async def _went(self, look: Look, room: RoomOfUser) -> bool:
+        """Whether the user was in the room right up to the member event that says that they are not."""
+        history = await self._reads.membership_history(room.room_id, look.user.user_id)
+        before = [membership for position, membership in history if position < room.position]
+        return bool(before) and before[-1] == "join"
+
+    async def _from_outside(
         self, look: Look, room: RoomOfUser, config: RoomConfig
     ) -> tuple[Entry | None, RoomSent]:
-        """An invite that was turned down or taken back: the member event alone."""
+        """An invite turned down or taken back, a ban of someone outside: the member event alone.
+
+        What the room has become since they were in it, if they ever were, is not for them to see.
+        """
         own = await self._reads.members_at(room.room_id, room.position, [look.user.user_id])
         entry = Entry([b'"initial":true'], is_initial=True)
         entry.parts.append(b'"bump_stamp":%d' % bump_stamp_of(room.position))
