@@ -34,7 +34,7 @@ test: install .venv-interop/.installed $(JS)/node_modules/.installed
 # The order of sets must not depend on the run, so that a seed is the same world each time.
 simulate: install
 	@PYTHONHASHSEED=0 SIMULATE_SEEDS=$(or $(SEEDS),100) SIMULATE_FIRST=$(or $(FIRST),1) \
-	  $(BIN)/pytest -q -p no:randomly tests/simulation -k agree $(ARGS)
+	  $(BIN)/pytest -q -p no:randomly tests/simulation/test_seeds.py -k agree $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -86,6 +86,7 @@ class _Plan:
 
     seen: RoomActor
     seen_extremities: tuple[Extremity, ...]
+    seen_chain: StateChain
     verdict: Accepted | SoftFailed | Rejected
     redactions: RedactionsOfEvent
     is_behind: bool
@@ -136,7 +137,9 @@ class Placing:
         while True:
             room = await self.registry.actor(arrival.event.room_id)
             with self._held(room, is_needed=attempts >= _ATTEMPTS_MAX):
-                await self.registry.settled(room)
+                while room.last_commit is not None:  # our users may have gone on meanwhile
+                    await self.registry.settled(room)
+                    await asyncio.sleep(0)
                 try:
                     plan = await self._plan(room, arrival)
                     committed = self._carry_out(plan, arrival)
@@ -154,20 +157,21 @@ class Placing:
         if not is_needed:
             yield
             return
-        room.gate = asyncio.get_running_loop().create_future()
+        gate = room.gate = asyncio.get_running_loop().create_future()
         try:
             yield
         finally:
-            room.gate.set_result(None)
-            room.gate = None
+            gate.set_result(None)
+            if room.gate is gate:  # else another event needs it as well: we come in again while others send
+                room.gate = None
 
     async def _plan(self, room: RoomActor, arrival: Arrival) -> _Plan:
-        event, extremities = arrival.event, room.extremities
+        event, extremities, chain = arrival.event, room.extremities, room.chain
         self._state_at.groups.remember(room.room_nid, room.chain)
-        is_believed = await self._is_believed(room, arrival)
+        is_believed = await self._is_believed(room, chain, arrival)
         verdict = Accepted(event) if is_believed else _by_current_state(room, arrival)
         plan = _Plan(
-            room, extremities, verdict,
+            room, extremities, chain, verdict,
             await self._redactions.of(room, event, arrival.before, is_accepted=isinstance(verdict, Accepted)),
             is_believed or await self._graph.is_named(room.room_nid, event.event_id),
         )  # fmt: skip
@@ -196,7 +200,7 @@ class Placing:
         await self._plan_current_state(plan, arrival, after, nid)
         return plan
 
-    async def _is_believed(self, room: RoomActor, arrival: Arrival) -> bool:
+    async def _is_believed(self, room: RoomActor, chain: StateChain, arrival: Arrival) -> bool:
         """Say whether the current state rests on an event already, which was an outlier until it came.
 
         So it is before the ends of the graph, and nobody asks whether it would be allowed now.
@@ -204,7 +208,7 @@ class Placing:
         nid = arrival.outlier_nid
         if nid is None or isinstance(arrival.verdict, Rejected):
             return False
-        return await self._resolution.is_behind(room.room_nid, room.chain, nid)
+        return await self._resolution.is_behind(room.room_nid, chain, nid)
 
     async def _behind(self, event: Event) -> set[str]:
         """List an event's predecessors, and those that it has by way of events that are never ends."""
@@ -232,7 +236,9 @@ class Placing:
             )
             plan.nearest, plan.changes = None if nearest is after else nearest, changes
             current = nearest.after(_PROVISIONAL_GROUP, nearest.plan(changes)) if changes else nearest
-        plan.entries = await self._state_at.entries(room.room_nid, room.chain, current, {nid: arrival.event})
+        plan.entries = await self._state_at.entries(
+            room.room_nid, plan.seen_chain, current, {nid: arrival.event}
+        )
         room.state.select([entry.key for entry in plan.entries])
 
     def _carry_out(self, plan: _Plan, arrival: Arrival) -> "asyncio.Future[None] | None":
