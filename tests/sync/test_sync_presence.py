@@ -214,3 +214,69 @@ async def test_a_reader_who_comes_back_to_a_new_process_is_told_how_all_are_now(
     assert {user_id: content["presence"] for user_id, content in answer.items()} == {
         BOB: "online", CAROL: "offline",
     }  # fmt: skip
+
+
+async def test_a_change_while_the_rooms_of_a_reader_are_counted_is_not_lost(present, monkeypatch):
+    present.create(ROOM, ALICE)
+    present.member(ROOM, BOB, "join")
+    since = (await sync(present, CAROL))["next_batch"]
+    counts = present.joined_counts
+
+    async def counting(room_ids):
+        await present.be(ALICE, "online")
+        return await counts(room_ids)
+
+    monkeypatch.setattr(present, "joined_counts", counting)
+    assert set(told(await sync(present, BOB, since))) == {ALICE}
+
+
+async def test_a_member_who_comes_while_a_room_is_counted_is_counted_once(present, monkeypatch):
+    present.members_max = 2
+    await present.start()
+    present.create(ROOM, ALICE)
+    present.member(ROOM, BOB, "join")
+    await present.be(ALICE, "online")
+    counts = present.joined_counts
+
+    async def counting(room_ids):
+        monkeypatch.setattr(present, "joined_counts", counts)
+        answer = await counts(room_ids)
+        present.member(ROOM, CAROL, "join")
+        return answer
+
+    monkeypatch.setattr(present, "joined_counts", counting)
+    assert told(await sync(present, BOB)) == {}, "with her there are too many"
+    since = (await sync(present, BOB))["next_batch"]
+    present.member(ROOM, CAROL, "leave")
+    assert set(told(await sync(present, BOB, since))) == {ALICE}
+
+
+async def test_who_has_left_is_not_told_what_was_noted_before(present):
+    present.create(ROOM, ALICE)
+    present.member(ROOM, BOB, "join")
+    since = (await sync(present, BOB))["next_batch"]
+    await present.be(ALICE, "online", "still here")
+    present.member(ROOM, BOB, "leave")
+    await present.be(ALICE, "online", "a secret of those who stayed")
+
+    assert told(await sync(present, BOB, since)) == {}
+
+
+async def test_where_state_resolution_changes_members_they_are_counted_again(present):
+    present.members_max = 2
+    await present.start()
+    present.create(ROOM, ALICE)
+    for user_id in (BOB, CAROL):
+        present.member(ROOM, user_id, "join")
+    await present.be(ALICE, "online")
+    since = (await sync(present, BOB))["next_batch"]
+    # The state loses a member without a member event of hers.
+    present.holds_back = True
+    present.send(ROOM, ALICE, "m.room.member", CAROL, membership="leave")
+    (change,) = present.unpublished
+    present.unpublished = [
+        replace(change, is_current=False, removed=(("m.room.member", CAROL),), previous_membership=None)
+    ]
+    present.publish()
+
+    assert set(told(await sync(present, BOB, since))) == {ALICE}
