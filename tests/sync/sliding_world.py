@@ -6,20 +6,24 @@ import orjson
 from homeserver.core.changes import ReceiptChange, TypingChange
 from homeserver.core.positions import EPHEMERAL_WRITER_OFFSET, SnowflakeClock
 from homeserver.runtime.randomness import SystemRandomness
+from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.request import SlidingBody
 from homeserver.sync.sliding.sliding_sync import SlidingSync
+from storage.tables import receipts
+from tests.sync.stored_world import StoredWorld
 from tests.sync.sync_world import World, requester
 
 MEMBER = "m.room.member"
 EVERYTHING = [["*", "*"]]
 
 
-class SlidingWorld(World):
-    """Rooms in memory, with sliding sync on top of them."""
+class WithSliding:
+    """What a world needs to have sliding sync on top."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, *args):
+        super().__init__(*args)
         self.sliding = None
+        self.sliding_source = self  # of the reads of sliding sync
         self.receipts = {}
         self.live_snowflakes = SnowflakeClock(EPHEMERAL_WRITER_OFFSET)
 
@@ -27,8 +31,8 @@ class SlidingWorld(World):
         self.stop()
         await super().start()
         self.sliding = SlidingSync(
-            reads=self, sliding_reads=self, notifier=self.notifier, bus=self.bus, clock=self.clock,
-            randomness=SystemRandomness(),
+            reads=self.source, sliding_reads=self.sliding_source, notifier=self.notifier,
+            bus=self.bus, clock=self.clock, randomness=SystemRandomness(),
         )  # fmt: skip
 
     def stop(self):
@@ -39,6 +43,7 @@ class SlidingWorld(World):
 
     async def ask(self, user_id, body, pos=None, session_id=1, timeout_ms=0):
         """Ask as a client does; returns the decoded answer."""
+        await self.store()
         decoded = msgspec.convert(body, SlidingBody)
         answer = await self.sliding.respond(
             requester(user_id, session_id), decoded, pos=pos, timeout_ms=timeout_ms
@@ -63,7 +68,9 @@ class SlidingWorld(World):
         self.clock.ms += 1
         self.bus.publish([TypingChange(self.live_snowflakes.next(self.clock.ms), room_id, user_ids)])
 
-    # The reads of sliding sync.
+
+class SlidingWorld(WithSliding, World):
+    """Rooms in memory, and the double of `SlidingReads`."""
 
     async def heads(self):
         token = await super().heads()
@@ -124,6 +131,24 @@ class SlidingWorld(World):
     async def state_of_keys(self, room_id, position, keys):
         state = await self.state_at(room_id, position)
         return [event for event in state if (event.type, event.state_key) in keys]
+
+
+class StoredSlidingWorld(WithSliding, StoredWorld):
+    """Rooms in PostgreSQL, and sliding sync reading them from there."""
+
+    def __init__(self, database):
+        super().__init__(database)
+        self.sliding_source = StoredSlidingReads(database, self.interning)
+
+    def read_up_to(self, room_id, user_id, event_id, type_="m.read"):
+        super().read_up_to(room_id, user_id, event_id, type_)
+        self.to_store.append(self.receipts[room_id, user_id, type_])
+
+    async def _add(self, write, change):
+        if isinstance(change, ReceiptChange):
+            receipts.add(write, self.room_nids[change.room_id], change)
+        else:
+            await super()._add(write, change)
 
 
 def room_list(last=19, limit=10, required_state=EVERYTHING, **options):
