@@ -18,7 +18,7 @@ class Race(World):
 
     async def race(self, *, is_refusing):
         """Let all users act at once, and servers tell each other; then check what has come of it."""
-        self.faults_on = set()
+        self.faults_on, self.may_part = set(), True  # by what each refused when it came
         for node in self.nodes:
             await node.start()
         try:
