@@ -1,1 +1,1 @@
-"""What is live in rooms: who types, who has read how far."""
+"""What is live: who types, who has read how far, who is here."""
