@@ -47,8 +47,8 @@ def build_receiving(
     resolution = Resolution(state_at=state_at, events=events, interning=interning, journal=journal)
     outliers = Outliers(events=events, journal=journal, interning=interning, signatures=ports.signatures)
     gaps = Gaps(
-        remote=ports.remote, outliers=outliers, events=events, resolution=resolution, state_at=state_at,
-        interning=interning,
+        remote=ports.remote, outliers=outliers, events=events, resolution=resolution,
+        registry=registry,
     )  # fmt: skip
     placing = Placing(
         registry=registry, state_at=state_at, resolution=resolution, events=events, graph=graph,

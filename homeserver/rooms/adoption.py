@@ -80,7 +80,7 @@ class RoomAdoption:
         packed = await self._gaps.packed_state(room_nid, [one.event for one in before])
         room = await self._room(room_id, room_nid, rules)
         try:
-            await self._place(room, entry, await self._gaps.group_of(room_nid, room.chain, packed))
+            await self._place(room, entry, await self._gaps.group_of(room, packed))
         except BaseException:
             if not room.extremities:
                 self._registry.drop(room)  # it knows nothing of the room

@@ -13,10 +13,9 @@ from homeserver.core.event.pdu import Event
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.outliers import OUTLIERS_MAX, Outliers, RoomContext
 from homeserver.rooms.ports import RemoteServers
+from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.resolution import Resolution
-from homeserver.rooms.state_at import StateAt
 from storage.cache import LruCache
-from storage.interning import Interning
 from storage.state_chain import StateChain
 from storage.state_delta import ABSENT, packed_key
 from storage.tables.events import EventFlags, Events, StoredEvent
@@ -57,20 +56,19 @@ class Gaps:
         outliers: takes in what they tell.
         events: what is stored.
         resolution: stores states.
-        state_at: reads them.
-        interning: numbers of types and state keys.
+        registry: the rooms.
     """
 
     def __init__(
         self, *, remote: RemoteServers, outliers: Outliers, events: Events, resolution: Resolution,
-        state_at: StateAt, interning: Interning,
+        registry: RoomRegistry,
     ) -> None:  # fmt: skip
         self._remote = remote
         self._outliers = outliers
         self._events = events
         self._resolution = resolution
-        self._state_at = state_at
-        self._interning = interning
+        self._registry = registry
+        self._interning = registry.interning
         self._bridged: LruCache[tuple[int, str], int] = LruCache(BRIDGED_MAX)
 
     async def state_after(self, server: str, room: RoomActor, event_id: str) -> int:
@@ -89,7 +87,7 @@ class Gaps:
         if after is None:
             raise Unavailable(f"{server} does not have the event {event_id} that it names.")
         state = await self._state_of(room, [stored[one] for one in state_ids if one in stored], after)
-        chain = await self.group_of(room.room_nid, room.chain, state)
+        chain = await self.group_of(room, state)
         self._bridged.put((room.room_nid, event_id), chain.group)
         return chain.group
 
@@ -125,12 +123,17 @@ class Gaps:
             pdus = await in_time(self._remote.event_auth(server, room.room_id, event.event_id))
             await self._outliers.store(context_of(room), pdus)
 
-    async def group_of(self, room_nid: int, base: StateChain, state: dict[int, int]) -> StateChain:
-        """Store a state; as its difference to another, if that is less.
+    async def group_of(self, room: RoomActor, state: dict[int, int]) -> StateChain:
+        """Store a state; as its difference to the room's current one, if that is less.
 
         Raises:
             Unavailable: it was not stored; the same may be tried again.
         """
+        room_nid, base = room.room_nid, room.chain
+        # What it stands on must be in storage: a flush that is still to come may fail.
+        await self._registry.settled(room)
+        if room.extremities and not self._registry.is_in_use(room):
+            raise Unavailable("The room was not stored just now. Try again.")
         there = base.items()
         changes = {key: nid for key, nid in state.items() if there.get(key) != nid}
         changes |= {key: ABSENT for key in there if key not in state}

@@ -271,8 +271,10 @@ class Placing:
         change = EventChange(position, event.room_id, event, state_group=arrival.before.group)
         add_state_rows(write, room, change, entries, server_name=registry.composer.server_name)
         change.is_forked = arrival.before.group != room.chain.group
+        change.is_withheld = not plan.is_shown
         if plan.is_shown:
             plan.redactions.show(change)
+        if plan.is_shown or entries:  # what it changes of the state is told even if it is not shown
             write.changes.append(change)
         committed = registry.append(room, write)
         room.advance(Step(event, position, chain, entries, extremities))

@@ -146,6 +146,7 @@ class EventStream:
                 room_id, self._notifier.heard.highest, EVENTS_MAX, requester
             )
             shown = [one for one in latest if not since.covers(one.position)]
+        shown = [one for one in shown if not one.is_withheld]
         if not shown:
             return []
         sight = await self._sights.of(room_id, requester.user_id)

@@ -77,7 +77,9 @@ class Notifier:
         heard = self.heard
         for change in changes:
             heard = heard.advance(change.position)
-            if isinstance(change, EventChange) and not change.is_withheld:
+            if isinstance(change, EventChange):
+                if change.is_withheld and not (change.resets or change.removed):
+                    continue
                 self.rooms.append(change)
                 self.members.take_in(change)
                 self.users.take_in(change)

@@ -29,6 +29,7 @@ __all__ = ["StoredReads"]
 RECEIPTS_PER_ROOM_MAX = 1_000
 """Told to a client that is new to a room: who has read lately."""
 
+POSITION_MIN = -(2**63)
 GROUPS_BYTES_MAX = 8 * 1024 * 1024
 """Only events on branches are looked up by the state before them."""
 
@@ -106,7 +107,8 @@ class StoredReads:
         page = await self._events.page(room_nid, position, "b", count_max)
         changes = [stored.position for stored in page if stored.event.is_state]
         replaced = await self._state.replaced_by(room_nid, changes) if changes else {}
-        resets = await self._state.resets_between(room_nid, page[-1].position, position) if page else {}
+        low = page[-1].position if len(page) == count_max else POSITION_MIN
+        resets = await self._state.resets_between(room_nid, low, position)
         own = [stored for stored in page if stored.event.sender == reader.user_id]
         keys = await self._transactions.of_events(
             reader.session_id, [stored.event.event_id for stored in own], [stored.position for stored in own]
@@ -122,8 +124,11 @@ class StoredReads:
             )
             shown.is_current = not stored.event.is_state or stored.position in replaced
             shown.is_branched = bool(stored.flags & EventFlags.BRANCHED)
-            shown.resets = tuple(resets.get(stored.position, ()))
+            shown.resets = tuple(resets.pop(stored.position, ()))
             found.append(shown)
+        if resets:  # of events that are not shown
+            found += [TimelineEvent.of_resets(place, events) for place, events in resets.items()]
+            found.sort(key=lambda shown: shown.position, reverse=True)
         return found
 
     async def state_at(

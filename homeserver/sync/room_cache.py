@@ -12,6 +12,8 @@ __all__ = ["RoomCache"]
 ROOMS_MAX = 10_000
 EVENTS_PER_ROOM_MAX = 500
 EVENTS_MAX = 50_000
+RESETS_MAX = 500
+"""State events that one event brought back; of more the database tells."""
 
 
 class _Recent:
@@ -50,6 +52,9 @@ class RoomCache:
     def append(self, change: EventChange) -> None:
         """Take in an event that was just committed, and what it redacted."""
         room_id = change.room_id
+        if len(change.resets) > RESETS_MAX:  # as when a room is joined by way of another server
+            self._forget(room_id, change.position)
+            return
         recent = self._rooms.get(room_id)
         if recent is None:
             recent = self._rooms[room_id] = _Recent(self._floor)
@@ -92,6 +97,13 @@ class RoomCache:
         if recent.dropped is not None:
             return since.covers(recent.dropped)
         return since.covers_all_of(recent.floor)
+
+    def _forget(self, room_id: str, position: int) -> None:
+        """Remember nothing of a room up to a position."""
+        recent = self._rooms.pop(room_id, None)
+        if recent is not None:
+            self._events -= len(recent.events)
+        self._floor = self._floor.advance(position)
 
     def _push_out(self) -> None:
         _, recent = self._rooms.popitem(last=False)

@@ -89,10 +89,10 @@ class _Gathering:
             # What the reader may not see interrupts the timeline; what it changed is in the state after it.
             self.limited = bool(self.kept)
             return not self.kept
-        is_lost = event.state_key is not None and not self._becomes_state(shown)
+        is_lost = event.state_key is not None and not shown.is_withheld and not self._becomes_state(shown)
         if shown.resets:
             self._take_resets(shown)
-        if is_lost and not self._shows_lost:
+        if shown.is_withheld or (is_lost and not self._shows_lost):
             self.start = shown.position - 1
             return True
         if not self._all_pass and not self._passes(event):

@@ -1,5 +1,7 @@
 """An event in a room's timeline, as every sync shows it; encoded once, whoever reads it."""
 
+from collections.abc import Sequence
+
 import orjson
 
 from homeserver.core.changes import EventChange
@@ -28,11 +30,12 @@ class TimelineEvent:
         is_current: a state event became part of the current state.
         resets: state events that state resolution brought back when it took this one in.
         is_branched: the state before it was not the current state when it came.
+        is_withheld: it is not shown; only what it brought back is told.
     """
 
     __slots__ = (
-        "_replaced", "_static_unsigned", "event", "is_branched", "is_current", "is_parent", "position",
-        "replaces", "resets", "session_id", "transaction_id",
+        "_replaced", "_static_unsigned", "event", "is_branched", "is_current", "is_parent",
+        "is_withheld", "position", "replaces", "resets", "session_id", "transaction_id",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +55,7 @@ class TimelineEvent:
         self.is_parent = False
         self.is_current = True
         self.is_branched = False
+        self.is_withheld = False
         self.resets: tuple[Event, ...] = ()
         self._replaced: Event | None = None
         self._static_unsigned: bytes | None = None
@@ -70,6 +74,15 @@ class TimelineEvent:
         shown.is_current = change.is_current
         shown.is_branched = change.is_forked
         shown.resets = change.resets
+        shown.is_withheld = change.is_withheld
+        return shown
+
+    @classmethod
+    def of_resets(cls, position: int, resets: Sequence[Event]) -> "TimelineEvent":
+        """What an event brought back that is not shown itself."""
+        shown = cls(position, resets[0])
+        shown.resets = tuple(resets)
+        shown.is_withheld = True
         return shown
 
     @property

@@ -286,11 +286,15 @@ class State:
         return dict(rows)
 
     async def resets_between(self, room_nid: int, low: int, high: int) -> dict[int, list[Event]]:
-        """Read the events that state resolution brought back, by the position where that happened."""
+        """Read the events that state resolution brought back, by the position where that happened.
+
+        The state that a room began with here is left out, which may be all that another server told.
+        """
         changes = await self._changes(
             f"SELECT {_CHANGES} WHERE room_nid = %b::bigint AND position BETWEEN %b::bigint AND %b::bigint"
-            " AND nid IS NOT NULL",
-            room_nid, low, high,
+            " AND nid IS NOT NULL AND position > (SELECT min(position) FROM state_changes AS first"
+            " WHERE first.room_nid = %b::bigint)",
+            room_nid, low, high, room_nid,
         )  # fmt: skip
         found: dict[int, list[Event]] = {}
         for change in changes:

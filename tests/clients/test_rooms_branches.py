@@ -103,6 +103,42 @@ async def test_what_resolution_brings_back_reaches_who_was_told_otherwise(
     await third.stop()
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_comes_back_by_an_event_that_is_not_shown_is_told(
+    rooms_server, alice, own, other, network, make_database, room, restarts, monkeypatch
+):
+    monkeypatch.setattr("homeserver.rooms.ingest.FETCHES_DEEP_MAX", 0)
+    third = await RoomsOfServer("c.example", await make_database(), network).start()
+    entry = await third.join(CAROL, room, own)
+    levels = {"users": {alice.user_id: 100, CAROL: 100, BOB: 50}}
+    before = await sent_by_alice(own, alice, room, "m.room.topic", {"topic": "before"})
+    power = await sent_by_alice(own, alice, room, "m.room.power_levels", levels)
+    await other.accept("localhost", room, entry, before, power)
+    await third.accept("localhost", room, before, power)
+    theirs = await other.send(room, BOB, "m.room.topic", {"topic": "theirs"}, "")
+    levels = {"users": {alice.user_id: 100, CAROL: 100, BOB: 0}, "state_default": 50}
+    await third.send(room, CAROL, "m.room.power_levels", levels, "")
+    unseen = await third.send(room, CAROL, "org.isthmus.merge", {})
+    await own.accept("b.example", room, theirs)
+    first = await synced(alice)
+    state, since = state_of(first, room), first["next_batch"]
+
+    await own.accept("c.example", room, unseen)
+    if restarts:
+        await rooms_server.restart()
+    answer = await synced(alice, since)
+    state = state_of(answer, room, state)
+    assert state["m.room.topic", ""] == before.event_id
+    assert state == {(one["type"], one["state_key"]): one["event_id"] for one in await all_state(alice, room)}
+    timeline = answer["rooms"]["join"][room]["timeline"]["events"]
+    assert unseen.event_id not in [event["event_id"] for event in timeline]
+    await third.stop()
+
+
+async def all_state(user, room):
+    return list((await user.all_state(room)).values())
+
+
 async def test_what_is_refused_by_now_is_not_shown(alice, own, other, room):
     first = await synced(alice)
     state, since = state_of(first, room), first["next_batch"]

@@ -262,6 +262,7 @@ class RoomEntries:
                         one.position
                         for one in earlier
                         if one.event.type in BUMPING
+                        and not one.is_withheld
                         and (one.event.sender not in ignored or one.event.state_key is not None)
                     ),
                     position,
