@@ -35,13 +35,13 @@ class RoomSent:
         until: told up to there; None: up to the token of the place.
         timeline_limit: how long a timeline it has been told.
         required: which state it has been told.
-        lazy: whose member events it has been told because of lazy loading.
+        lazy: whose member events it has been told because of lazy loading; a tuple, as that is small.
     """
 
     until: SyncToken | None
     timeline_limit: int
     required: Tuples
-    lazy: frozenset[str] = frozenset()
+    lazy: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

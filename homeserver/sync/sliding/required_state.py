@@ -35,7 +35,7 @@ class Told:
     events: list[Event]
     changed: dict[Key, Event] | None
     known: dict[Key, Event] = field(default_factory=dict)
-    lazy: frozenset[str] = frozenset()
+    lazy: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class RequiredStates:
             for (type_, state_key), event in known.items()
             if required.matches(type_, state_key) or (type_ == MEMBER and state_key in lazy)
         ]
-        return Told(events, None, known, _bounded(lazy))
+        return Told(events, None, known, _bounded((), lazy))
 
     async def delta(
         self, window: Window, room_id: str, timeline: Timeline, config: RoomConfig, sent: RoomSent,
@@ -134,11 +134,17 @@ class RequiredStates:
             wanted = Required.of(grown)
             found = await self._matching(room_id, timeline.end, wanted, ())
             told |= {key: event for key, event in found.items() if wanted.matches(*key)}
-        # A change that is not told makes what was told stale.
-        lazy = sent.lazy - {state_key for type_, state_key in changed if type_ == MEMBER}
+        lazy = sent.lazy
+        renewed = {state_key for type_, state_key in changed if type_ == MEMBER}
+        if renewed:
+            # A change that is not told makes what was told stale.
+            lazy = tuple([user_id for user_id in lazy if user_id not in renewed])
         if config.required.is_lazy:
             people = _people_of(timeline) | (set() if earlier is None else _people_of(earlier))
-            lazy = await self._lazy(room_id, (timeline, people), sent, changed, told)
+            if not timeline.limited:
+                people |= renewed
+            await self._add_people(room_id, (timeline.end, people), sent, changed, told)
+            lazy = _bounded(lazy, people)
         return Told(list(told.values()), changed, told | changed, lazy)
 
     async def members(self, room_id: str, position: int, keys: Collection[Key]) -> dict[Key, Event]:
@@ -167,28 +173,22 @@ class RequiredStates:
             changed[event.type, event.state_key or ""] = event
         return changed
 
-    async def _lazy(
-        self, room_id: str, shown: tuple[Timeline, set[str]], sent: RoomSent, changed: dict[Key, Event],
+    async def _add_people(
+        self, room_id: str, needed: tuple[int, set[str]], sent: RoomSent, changed: dict[Key, Event],
         told: dict[Key, Event],
-    ) -> frozenset[str]:  # fmt: skip
-        """Add the members that the timeline needs to what is told; returns who is known from now on."""
-        timeline, people = shown
-        renewed = {state_key for type_, state_key in changed if type_ == MEMBER}
-        if not timeline.limited:
-            people |= renewed
+    ) -> None:  # fmt: skip
+        """Add the members that the timeline needs, as of a position, to what is told."""
+        position, people = needed
         missing = set()
         for user_id in people:
             key = (MEMBER, user_id)
             if key in told:
                 continue
-            if user_id in renewed:
+            if key in changed:
                 told[key] = changed[key]
             elif user_id not in sent.lazy and key not in sent.required:
                 missing.add(key)
-        told.update(await self.members(room_id, timeline.end, missing))
-        if not people and not renewed:
-            return sent.lazy
-        return _bounded((sent.lazy - renewed) | people)
+        told.update(await self.members(room_id, position, missing))
 
     async def _matching(
         self, room_id: str, position: int, required: Required, keys: Collection[Key]
@@ -218,6 +218,8 @@ def _people_of(timeline: Timeline) -> set[str]:
     return people
 
 
-def _bounded(lazy: Collection[str]) -> frozenset[str]:
-    # Whoever is forgotten is told again, which does no harm.
-    return frozenset(list(lazy)[:LAZY_PER_ROOM_MAX])
+def _bounded(lazy: tuple[str, ...], people: Collection[str]) -> tuple[str, ...]:
+    """Add people; those who spoke longest ago are forgotten, and told again, which does no harm."""
+    if all(user_id in lazy for user_id in people):
+        return lazy
+    return (*[user_id for user_id in lazy if user_id not in people], *people)[-LAZY_PER_ROOM_MAX:]
