@@ -4,36 +4,12 @@ import asyncio
 from dataclasses import replace
 from urllib.parse import quote
 
-import orjson
 import pytest
 
-from clients.websocket.connection import Connection
-from clients.websocket.connection import Services as WebSocketServices
 from homeserver.config.model import PresenceSection
-from homeserver.core.requester import Requester
 from homeserver.ephemeral.present_user import ACTIVE_MS, DISCONNECT_MS, IDLE_MS
-from homeserver.runtime.tasks import Tasks
-from tests.doubles.accounts import MovableClock
+from tests.doubles.presence import PresenceServer, filtered, path, poll, put, requester, synced
 from tests.doubles.rooms import RoomsServer
-
-
-class PresenceServer(RoomsServer):
-    def __init__(self, database, directory):
-        super().__init__(database, directory)
-        self.clock = MovableClock()
-
-    @property
-    def presence(self):
-        return self.services.ephemeral.presence
-
-    async def restart(self):
-        await self.close()
-        self.clock.advance(1_000)  # as it takes
-        await self.start()
-
-    async def after(self, milliseconds):
-        self.clock.advance(milliseconds)
-        await self.presence.sweep()
 
 
 @pytest.fixture
@@ -50,35 +26,6 @@ async def room(alice, bob):
     return room_id
 
 
-def path(user):
-    return f"/presence/{quote(user.user_id)}/status"
-
-
-async def put(user, presence, status_msg=None):
-    body = {"presence": presence} | ({} if status_msg is None else {"status_msg": status_msg})
-    return await user.try_("PUT", path(user), body)
-
-
-async def synced(user, since=None, query=""):
-    """Sync without being marked as online; returns the token, and presence by user."""
-    wanted = f"/sync?set_presence=offline{query}" + ("" if since is None else f"&since={since}")
-    answer = await user.get(wanted)
-    events = answer.get("presence", {}).get("events", [])
-    assert all(event["type"] == "m.presence" for event in events)
-    told = {event["sender"]: event["content"] for event in events}
-    assert len(told) == len(events)
-    return answer["next_batch"], told
-
-
-def filtered(wanted):
-    return "&filter=" + quote(orjson.dumps({"presence": wanted}))
-
-
-async def poll(user, **query):
-    """Sync as a client does that says nothing of presence."""
-    return await user.get("/sync?" + "&".join(f"{name}={value}" for name, value in query.items()))
-
-
 async def test_coming_idling_and_going_is_told_to_those_who_share_a_room(rooms_server, alice, bob, room):
     since, told = await synced(bob)
     assert told == {}
@@ -88,7 +35,7 @@ async def test_coming_idling_and_going_is_told_to_those_who_share_a_room(rooms_s
     assert told[alice.user_id] == {"presence": "online", "currently_active": True, "last_active_ago": 0}
     assert (await synced(bob, since))[1] == {}
 
-    async with rooms_server.presence.here(_requester(alice), None):
+    async with rooms_server.presence.here(requester(alice), None):
         await rooms_server.after(ACTIVE_MS)
         since, told = await synced(bob, since)
         expected = {"presence": "online", "currently_active": False, "last_active_ago": ACTIVE_MS}
@@ -150,79 +97,6 @@ async def test_sliding_sync_counts_as_sync_does(rooms_server, alice, bob, room):
         assert told.get(alice.user_id, {}).get("presence") == seen
 
 
-class Wire:
-    """What a WebSocket client receives."""
-
-    def __init__(self):
-        self.frames = asyncio.Queue()
-
-    def send(self, frame):
-        self.frames.put_nowait(orjson.loads(frame))
-
-    async def next(self):
-        return await asyncio.wait_for(self.frames.get(), 10)
-
-    async def presence(self, connection):
-        """Read deltas until one tells of presence."""
-        while True:
-            delta = (await self.next())["sync"]
-            connection.message(orjson.dumps({"ack": delta["next_batch"]}))
-            if "presence" in delta:
-                return {event["sender"]: event["content"] for event in delta["presence"]["events"]}
-
-
-@pytest.fixture
-async def stream(rooms_server):
-    """Connect users over the WebSocket."""
-    services, tasks, connections = rooms_server.services, Tasks(rooms_server.failures.append), []
-
-    def connect(user, **options):
-        wire = Wire()
-        shared = WebSocketServices(
-            responder=rooms_server.dispatcher, authenticator=services.access_tokens, sync=services.sync,
-            filters=services.filters, tasks=tasks, presence=services.ephemeral.presence,
-        )  # fmt: skip
-        connection = Connection(shared, wire, access_token=user.token)
-        connection.message(orjson.dumps({"sync": options}))
-        connections.append(connection)
-        return connection, wire
-
-    yield connect
-    for connection in connections:
-        connection.lost()
-    await tasks.close()
-    assert rooms_server.failures == []
-
-
-async def test_presence_in_both_directions_over_the_websocket(rooms_server, alice, bob, room, stream):
-    connection, wire = stream(alice)
-    told = await wire.presence(connection)
-    assert told[alice.user_id]["presence"] == "online"
-    quiet, quiet_wire = stream(bob, set_presence="offline")
-    told = await quiet_wire.presence(quiet)
-    assert set(told) == {alice.user_id}
-
-    asked = {"method": "PUT", "path": "/_matrix/client/v3" + path(alice)}
-    connection.message(orjson.dumps({"id": 1, **asked, "body": {"presence": "unavailable"}}))
-    assert (await quiet_wire.presence(quiet))[alice.user_id]["presence"] == "unavailable"
-    while "id" not in (frame := await wire.next()):
-        connection.message(orjson.dumps({"ack": frame["sync"]["next_batch"]}))
-    assert (frame["status"], frame["body"]) == (200, {})
-    await rooms_server.after(10 * IDLE_MS)
-    assert quiet_wire.frames.empty(), "as long as the stream lasts, so does she"
-
-    connection.message(b'{"stop": true}')
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    await rooms_server.after(DISCONNECT_MS)
-    assert (await quiet_wire.presence(quiet))[alice.user_id]["presence"] == "offline"
-
-
-async def test_a_websocket_stream_that_wants_to_be_something_else_is_refused(alice, stream):
-    _, wire = stream(alice, set_presence="asleep")
-    assert (await wire.next())["error"]["errcode"] == "M_BAD_JSON"
-
-
 async def test_put_and_get(rooms_server, alice, bob, carol, room):
     assert await alice.get(path(alice)) == {"presence": "offline", "currently_active": False}
     assert await put(alice, "online", "I am here") == (200, {})
@@ -250,12 +124,10 @@ async def test_put_and_get(rooms_server, alice, bob, carol, room):
 
 async def test_doing_something_wakes_up_and_is_not_told_all_the_time(rooms_server, alice, bob, room):
     said = await bob.send(room)
-    async with rooms_server.presence.here(_requester(alice), None):
+    async with rooms_server.presence.here(requester(alice), None):
         acts = [
             lambda: alice.send(room),
-            lambda: alice.ask(
-                "PUT", f"/rooms/{quote(room)}/typing/{quote(alice.user_id)}", {"typing": True}
-            ),
+            lambda: alice.ask("PUT", f"/rooms/{quote(room)}/typing/{quote(alice.user_id)}", {"typing": True}),
             lambda: alice.act(room, f"receipt/m.read/{quote(said, safe='')}"),
         ]
         for act in acts:
@@ -444,7 +316,3 @@ async def test_a_change_reads_nothing_from_the_database(rooms_server, alice, bob
 
 def _times(server):
     return server.clock.monotonic_ms(), server.clock.now_ms()
-
-
-def _requester(user):
-    return Requester(user.user_id, "ELSEWHERE", 0)
