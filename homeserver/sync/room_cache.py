@@ -1,6 +1,7 @@
 """The recent events of rooms in which something happened lately: live readers need no database."""
 
 from collections import OrderedDict, deque
+from itertools import islice
 
 from homeserver.core.changes import EventChange
 from homeserver.core.content.relation import BUNDLED, relation_of
@@ -91,6 +92,13 @@ class RoomCache:
             return None
         found.reverse()
         return found
+
+    def latest(self, room_id: str, count: int) -> list[TimelineEvent] | None:
+        """The last events of a room, newest first; None if there are not so many here."""
+        recent = self._rooms.get(room_id)
+        if recent is None or len(recent.events) < count:
+            return None
+        return list(islice(reversed(recent.events), count))
 
     @staticmethod
     def _complete(recent: _Recent, since: SyncToken) -> bool:

@@ -155,13 +155,19 @@ class Timelines:
             sees: which events the reader may see; None for all.
         """
         gathering = _Gathering(window, room_id, sees)
-        cached = None
-        if since is not None and window.now_ms - ms_of(since.highest) < MEMORY_MS_MAX:
+        cached: Sequence[TimelineEvent] | None = None
+        if since is None:
+            cached = self._latest(gathering, window, room_id)
+            if cached is not None:
+                _take_all(gathering, cached, window.now, until)
+                if not gathering.limited:  # they do not reach back far enough
+                    cached, gathering = None, _Gathering(window, room_id, sees)
+        elif window.now_ms - ms_of(since.highest) < MEMORY_MS_MAX:
             cached = self._cache.after(room_id, since)
+            if cached is not None:
+                _take_all(gathering, reversed(cached), window.now, until)
         if cached is None:
             await self._read_back(gathering, window, room_id, since, until)
-        else:
-            _take_all(gathering, reversed(cached), window.now, until)
         edge = window.now.highest if until is None else until
         gathering.end = gathering.end or edge
         gathering.start = gathering.start or gathering.end
@@ -173,7 +179,8 @@ class Timelines:
             await self._fill_replaced(lacking)
         bundles = None
         # What has just arrived has nothing that points at it, unless that arrived since.
-        parents = [shown.event for shown in gathering.kept if cached is None or shown.is_parent]
+        is_news = since is not None and cached is not None
+        parents = [shown.event for shown in gathering.kept if not is_news or shown.is_parent]
         if parents:
             bundles = await self._reads.bundles(
                 room_id, parents, window.request.requester, until=edge, now_ms=window.now_ms,
@@ -183,6 +190,15 @@ class Timelines:
             gathering.kept, gathering.limited, gathering.start, gathering.end, gathering.passed_over,
             list(gathering.changed.values()), list(gathering.resets.values()), bundles,
         )  # fmt: skip
+
+    def _latest(self, gathering: _Gathering, window: Window, room_id: str) -> Sequence[TimelineEvent] | None:
+        """The last events of a room, newest first, if so many as are asked for, and one more, are here."""
+        if not gathering.takes_all:
+            return None
+        latest = self._cache.latest(room_id, gathering.left + 1)
+        if latest is None or window.now_ms - ms_of(latest[-1].position) >= MEMORY_MS_MAX:
+            return None
+        return latest
 
     async def without_erased(self, kept: list[TimelineEvent], sight: Sight) -> list[TimelineEvent]:
         """Take away what erased users said when the reader was not there."""
@@ -196,9 +212,7 @@ class Timelines:
             for shown in kept
         ]
 
-    async def _seen(
-        self, window: Window, room_id: str, kept: list[TimelineEvent]
-    ) -> list[TimelineEvent]:
+    async def _seen(self, window: Window, room_id: str, kept: list[TimelineEvent]) -> list[TimelineEvent]:
         """Leave out what stands where the reader was not in the room, though it came when they were."""
         branched = [shown.event.event_id for shown in kept if shown.is_branched]
         seen = await self._reads.seen(room_id, window.user.user_id, branched)
