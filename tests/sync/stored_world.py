@@ -65,9 +65,8 @@ class StoredWorld(World):
             write, room_nid, extremities=[event.event_id], depth=event.depth, last_position=change.position,
             state_group=0,
         )  # fmt: skip
-        add_event(
-            write, event, room_nid, EventNumbers(type_nid, sender_nid, key_nid), EventPlace(change.position, 0)
-        )
+        numbers = EventNumbers(type_nid, sender_nid, key_nid)
+        add_event(write, event, room_nid, numbers, EventPlace(change.position, 0))
         if key_nid is not None:
             add_state(
                 write, room_nid=room_nid, type_nid=type_nid, state_key_nid=key_nid, position=change.position,
