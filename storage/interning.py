@@ -37,9 +37,7 @@ class Interning:
         """Return the number of each text, giving new ones where needed."""
         found, missing = self._from_cache(kind, texts)
         if missing:
-            found.update(await self._look_up(kind, missing))
-            if missing := [text for text in missing if text not in found]:
-                found.update(await self._create(kind, missing))
+            found.update(await self._find_or_make(kind, missing))
         return found
 
     async def nid(self, kind: Kind, text: str) -> int:
@@ -96,13 +94,18 @@ class Interning:
         )
         return self._remember(kind, rows)
 
-    async def _create(self, kind: Kind, texts: list[str]) -> dict[str, int]:
-        # Sorted, so that two writers that intern the same strings wait for each other in one order. A row
-        # that another made in between is not returned by the insert, hence the look-up.
+    async def _find_or_make(self, kind: Kind, texts: list[str]) -> dict[str, int]:
+        # One question for what is there and what is not. Sorted, so that two writers that intern the same
+        # strings wait for each other in one order. A row that another made in between is in neither half of
+        # the answer, hence the look-up.
+        table = _TABLES[kind]
         rows = await self._database.fetch(
-            f"INSERT INTO {_TABLES[kind]} (text) SELECT DISTINCT text FROM unnest(%b::text[]) AS new (text)"
-            " ORDER BY text ON CONFLICT DO NOTHING RETURNING text, nid",
-            sorted(set(texts)),
+            "WITH asked AS (SELECT DISTINCT text FROM unnest(%b::text[]) AS asked (text)),"
+            f" found AS (SELECT {table}.text, nid FROM asked JOIN {table} USING (text)),"
+            f" made AS (INSERT INTO {table} (text) SELECT text FROM asked"
+            " WHERE text NOT IN (SELECT text FROM found) ORDER BY text ON CONFLICT DO NOTHING"
+            " RETURNING text, nid) SELECT text, nid FROM found UNION ALL SELECT text, nid FROM made",
+            texts,
         )
         found = self._remember(kind, rows)
         if missing := [text for text in texts if text not in found]:

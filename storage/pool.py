@@ -19,6 +19,9 @@ _CHECKOUT_TIMEOUT_S = 10.0
 _IDLE_S_MAX = 300.0
 _PREPARE_AFTER_USES = 2
 _STATEMENTS_PREPARED_MAX = 200
+_SETTINGS = "SET plan_cache_mode = force_generic_plan"
+"""Statements are written so that one plan fits all parameters; planning anew costs more than most of them."""
+
 _UNAVAILABLE = "The database cannot be reached just now. Try again."
 
 
@@ -145,6 +148,7 @@ async def _fetch(connection: AsyncConnection[Row], statement: str, parameters: t
 async def _configure(connection: AsyncConnection[Row]) -> None:
     connection.prepare_threshold = _PREPARE_AFTER_USES - 1
     connection.prepared_max = _STATEMENTS_PREPARED_MAX
+    await connection.execute(_SETTINGS)
 
 
 async def _check(connection: AsyncConnection[Row]) -> None:
