@@ -68,6 +68,11 @@ class StateChain:
         """The depth of the group."""
         return self.links[0].depth if self.links else 0
 
+    @property
+    def entries_max(self) -> int:
+        """No more entries than this has the state; it may have fewer, since links replace each other's."""
+        return sum([len(link.delta) for link in self.links])
+
     def get(self, key: int) -> int | None:
         """Look up one key; None if the state has nothing for it."""
         for link in self.links:

@@ -16,6 +16,9 @@ from storage.tables.state_groups import StateGroups
 
 __all__ = ["RoomLoading"]
 
+WHOLE_ENTRIES_MAX = 150
+"""So much state is read as a whole: that costs hardly more than the part that every event needs."""
+
 
 class RoomLoading:
     """Reads rooms.
@@ -57,8 +60,18 @@ class RoomLoading:
         ]
         stored = StoredRoom(chain, tuple(extremities), tip.last_position, tip.retention_class)
         actor = RoomActor(room_id, row.room_nid, rules, stored)
-        await self.load_state(actor, ESSENTIAL_KEYS)
+        if 0 < chain.entries_max <= WHOLE_ENTRIES_MAX:
+            await self._load_whole(actor)
+        else:
+            await self.load_state(actor, ESSENTIAL_KEYS)
         return actor
+
+    async def _load_whole(self, actor: RoomActor) -> None:
+        """Read all of a small room's state, so that what is not at hand is not there."""
+        stored = await self._events.by_nids(actor.room_nid, actor.chain.items().values())
+        for nid, one in stored.items():
+            actor.state.put((one.event.type, one.event.state_key or ""), one.event, nid)
+        actor.state.is_whole = True
 
     async def load_state(self, actor: RoomActor, keys: Iterable[StateKey]) -> None:
         """Read what the state of a room has for some types and state keys.

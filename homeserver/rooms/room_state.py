@@ -40,7 +40,7 @@ class RoomState:
     """State events by type and state key; knows what the room does not have, and what nobody has looked at.
 
     Args:
-        is_whole: there is nothing that is not at hand, as in a room that is being made.
+        is_whole: there is nothing that is not at hand, as in small rooms, and while one is being made.
     """
 
     __slots__ = ("_entries", "is_whole")
@@ -105,12 +105,12 @@ class RoomState:
 
     def trim(self) -> None:
         """Forget what was used longest ago, beyond the bound; only while storage has all of it."""
-        if self.is_whole:
-            self.is_whole = False
-            for key in ESSENTIAL_KEYS:
-                self.learn(key, None, 0)  # what the room does not have stays at hand as well
         excess = len(self._entries) - ENTRIES_MAX
         if excess > 0:
+            if self.is_whole:
+                self.is_whole = False
+                for key in ESSENTIAL_KEYS:
+                    self.learn(key, None, 0)  # what the room does not have stays at hand as well
             for key in [key for key in self._entries if key not in _ESSENTIAL][:excess]:
                 del self._entries[key]
 
