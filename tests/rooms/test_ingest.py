@@ -1,10 +1,14 @@
 """What other servers send: checked, placed, and resolved, as two servers see it."""
 
+import asyncio
+
 import pytest
 
+from homeserver.core.errors import Unavailable
 from homeserver.core.event.builder import build_event
 from homeserver.core.identifiers import server_name_of
 from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed
+from homeserver.rooms.commands import Draft
 from storage.tables.events import EventFlags
 from tests.factory.room_timeline import signing_key_of
 
@@ -146,6 +150,32 @@ async def test_an_event_takes_the_place_of_ends_that_it_follows_by_way_of_a_refu
     assert isinstance(first, Rejected)
     assert isinstance(second, Accepted)
     assert await a.extremities(room) == {follows.event_id}
+
+
+async def test_an_event_comes_while_one_of_ours_fails_to_be_stored(a, b, room, monkeypatch):
+    await a.send(room, ALICE, "m.room.power_levels", {"users": await levels(a, room), "state_default": 0}, "")
+    await carry(a, b, room)
+    from_b = await b.send(room, BOB, "m.room.topic", {"topic": "b"}, "")
+    names = await a.state_at._interning.nid("type", "m.room.name")
+    await a.database.execute(f"ALTER TABLE events ADD CONSTRAINT no CHECK (type_nid <> {names}) NOT VALID")
+    is_checked, settled = asyncio.Event(), a.registry.settled
+
+    async def told(actor):
+        is_checked.set()
+        await settled(actor)
+
+    monkeypatch.setattr(a.registry, "settled", told)
+    async with a.database.transaction() as connection:
+        await connection.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+        sent = await a.registry.submit(room, Draft("m.room.name", ALICE, {"name": "never"}, ""))
+        arriving = asyncio.ensure_future(a.accept("b.example", room, from_b))
+        await is_checked.wait()
+    await arriving
+
+    with pytest.raises(Unavailable):
+        await sent.durable()
+    assert ("m.room.name", "") not in await a.current(room)
+    await same(a, b, room)
 
 
 async def levels(server, room_id):
