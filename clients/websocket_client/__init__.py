@@ -1,0 +1,1 @@
+"""An asyncio client of the WebSocket of Isthmus: `client.Client`."""
