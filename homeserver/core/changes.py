@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from homeserver.core.event.pdu import Event
 
 __all__ = [
-    "AccountDataChange", "Change", "EventChange", "PresenceChange", "ReceiptChange", "TypingChange",
+    "AccountDataChange", "Change", "DeviceListChange", "EventChange", "KeyCountsChange", "PresenceChange",
+    "ReceiptChange", "ToDeviceChange", "TypingChange",
 ]  # fmt: skip
 
 _MEMBER = "m.room.member"
@@ -99,6 +100,34 @@ class AccountDataChange(Change):
 
 
 @dataclass(slots=True, eq=False)
+class DeviceListChange(Change):
+    """The devices or keys of a user are to be asked for anew.
+
+    Attributes:
+        user_id: whose they are.
+        told_to: only this user is told; None: the user, and all who share a room with the user.
+    """
+
+    user_id: str
+    told_to: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class KeyCountsChange(Change):
+    """How many one-time keys a device has left, or whether its fallback keys are used, is to be read anew.
+
+    Not stored as a stream: see `TypingChange`.
+
+    Attributes:
+        user_id: whose device.
+        device_id: which.
+    """
+
+    user_id: str
+    device_id: str
+
+
+@dataclass(slots=True, eq=False)
 class ReceiptChange(Change):
     """A user has read further.
 
@@ -119,6 +148,17 @@ class ReceiptChange(Change):
     event_id: str
     ts_ms: int
     event_position: int
+
+
+@dataclass(slots=True, eq=False)
+class ToDeviceChange(Change):
+    """Messages were sent to devices of this server: what one device sent at once, at most one to each.
+
+    Attributes:
+        messages: (user ID, device ID, the event as the device is shown it: JSON).
+    """
+
+    messages: tuple[tuple[str, str, bytes], ...]
 
 
 @dataclass(slots=True, eq=False)

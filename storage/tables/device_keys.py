@@ -1,0 +1,75 @@
+"""Table family `device_keys`: the identity keys of devices; and the look at all keys of users."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from storage.tables.queries import Queries
+
+__all__ = ["DEVICE", "SIGNATURE", "KeyRow", "find", "lock_device", "of_users", "put"]
+
+DEVICE = "device"
+SIGNATURE = "signature"
+
+_OF_USERS = (
+    "SELECT %b, user_id, device_id, keys, display_name, NULL, NULL FROM device_keys"
+    " JOIN devices USING (user_id, device_id) WHERE user_id = ANY(%b::text[])"
+    " UNION ALL SELECT usage, user_id, public_key, key, NULL, NULL, NULL FROM cross_signing_keys"
+    " WHERE user_id = ANY(%b::text[])"
+    " UNION ALL SELECT %b, user_id, target, NULL, signature, signer_id, signer_key_id FROM key_signatures"
+    " WHERE user_id = ANY(%b::text[]) AND (signer_id = user_id OR signer_id = %b)"
+)
+
+
+@dataclass(slots=True)  # not frozen, for its cost
+class KeyRow:
+    """One key of a user, or one signature of a key. Not to be changed.
+
+    Attributes:
+        kind: `DEVICE`, `SIGNATURE`, or the usage of a cross-signing key.
+        user_id: whose key it is.
+        name: device ID or public key.
+        key: JSON; None for a signature.
+        text: the device's display name, or the signature.
+        signer_id: of a signature: who signed.
+        signer_key_id: with which key.
+    """
+
+    kind: str
+    user_id: str
+    name: str
+    key: bytes | None
+    text: str | None
+    signer_id: str | None
+    signer_key_id: str | None
+
+
+async def lock_device(queries: Queries, user_id: str, device_id: str) -> bool:
+    """Lock a device until the commit, so that its keys change one after the other; whether it is there."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM devices WHERE user_id = %b AND device_id = %b FOR NO KEY UPDATE", user_id, device_id
+    )
+    return row is not None
+
+
+async def find(queries: Queries, user_id: str, device_id: str) -> bytes | None:
+    """Read the identity keys of a device, if it has any."""
+    row = await queries.fetch_one(
+        "SELECT keys FROM device_keys WHERE user_id = %b AND device_id = %b", user_id, device_id
+    )
+    return None if row is None else row[0]
+
+
+async def put(queries: Queries, user_id: str, device_id: str, keys: bytes) -> None:
+    """Set the identity keys of a device."""
+    await queries.execute(
+        "INSERT INTO device_keys (user_id, device_id, keys) VALUES (%b, %b, %b)"
+        " ON CONFLICT (user_id, device_id) DO UPDATE SET keys = excluded.keys",
+        user_id, device_id, keys,
+    )  # fmt: skip
+
+
+async def of_users(queries: Queries, user_ids: Collection[str], reader_id: str) -> Sequence[KeyRow]:
+    """Read all keys of users, with the signatures that a reader may see: the owners' and the reader's own."""
+    users = list(user_ids)
+    rows = await queries.fetch(_OF_USERS, DEVICE, users, users, SIGNATURE, users, reader_id)
+    return [KeyRow(*row) for row in rows]
