@@ -1,5 +1,6 @@
 """Servers that share rooms without a wire: each is the room engine on a database of its own."""
 
+import asyncio
 import contextlib
 
 from homeserver.app.build_receiving import RemotePorts, build_receiving
@@ -208,10 +209,11 @@ class RoomsOfServer:
     async def join(self, user_id, room_id, resident):
         """Let a user of ours come in by way of a server that is in the room; returns the member event."""
         entry = await resident.member_event(room_id, user_id, {"membership": "join"})
-        before = await resident.state_for(room_id)
         (outcome,) = await resident.receive(self.name, room_id, entry)
         if not isinstance(outcome, Accepted):
             raise Forbidden(str(outcome))
+        # Not what it was when the event was made: others may have sent meanwhile.
+        before = await resident.state_before(entry.event_id)
         chain = await resident.auth_chain([*[one.event_id for one in before], entry.event_id])
         await self.adoption.adopt(entry.rules, entry, [dict(one.pdu) for one in before], chain)
         return entry
@@ -221,8 +223,12 @@ class RoomsOfServer:
         keys_room = await self.registry.actor(room_id)
         rules = keys_room.rules
         keys = auth_types_for(rules, "m.room.member", user_id, user_id, content)
-        room = await self.registry.actor(room_id, *keys)
-        await self.registry.settled(room)
+        while True:
+            room = await self.registry.actor(room_id, *keys)
+            await self.registry.settled(room)
+            if self.registry.is_in_use(room) and room.last_commit is None:
+                break
+            await asyncio.sleep(0)
         state = room.state.select(keys)
         server_name = server_name_of(user_id)
         return build_event(

@@ -315,6 +315,9 @@ class World:
                 break
         self._note("all have spoken")
         difference = await check_same(self)
+        if difference is not None:  # who of them is wrong?
+            for node in self.nodes:
+                await check_node(self, node)
         assert difference is None, difference
         # Without somebody who forges, all servers take the same users to be in the room.
         assert not self.has_parted or self.may_part, "servers do not see each other in the room"
