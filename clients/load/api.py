@@ -16,6 +16,8 @@ __all__ = ["ApiError", "MatrixApi"]
 _REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=90)
 _PASSWORD = "load-generator-password"  # noqa: S105 - of throw-away accounts on the server under load
 
+_FILTER = quote('{"room":{"state":{"lazy_load_members":true},"timeline":{"limit":1000}}}')
+
 
 class ApiError(Exception):
     """The server answered with an error."""
@@ -89,8 +91,11 @@ class MatrixApi:
         return str(answer["event_id"])
 
     async def sync(self, since: str | None, timeout_ms: int) -> dict[str, Any]:
-        """One /sync; timelines of up to 1,000 events a room, so that a burst is no gap."""
-        query = f"?timeout={timeout_ms}&filter=" + quote('{"room":{"timeline":{"limit":1000}}}')
+        """One /sync, members lazily.
+
+        Timelines have up to 1,000 events a room, so that a burst is no gap.
+        """
+        query = f"?timeout={timeout_ms}&filter=" + _FILTER
         if since is not None:
             query += "&since=" + quote(since, safe="")
         return await self.call("GET", "/_matrix/client/v3/sync" + query)

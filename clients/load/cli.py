@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from clients.load.fresh_server import fresh_server
-from clients.load.plan import Plan, Target
+from clients.load.plan import AnyPlan, Target, plan_of
 from clients.load.report import as_json, as_table
-from clients.load.run import Report, Run
+from clients.load.run import allow_many_connections, run
+from clients.load.stage import Report
 
 __all__ = ["load"]
 
-_DEFAULTS = Plan()
+
+class Scenario(StrEnum):
+    """What can be played; each has its plan in `clients.load.plan.PLANS`."""
+
+    ROOMS = "rooms"
+    LARGE_ROOM = "large-room"
+    IDLE = "idle"
 
 
 class _Bars:
@@ -33,13 +41,13 @@ class _Bars:
         self._progress.update(self._tasks[phase], completed=done)
 
 
-def _run(target: Target, plan: Plan) -> Report:
+def _run(target: Target, plan: AnyPlan) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=Console(stderr=True)) as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
     ):
-        return loop.run(Run(target=target, plan=plan, progress=_Bars(progress)).run())
+        return loop.run(run(target=target, plan=plan, progress=_Bars(progress)))
 
 
 def load(  # noqa: PLR0913 - typer makes one option of each parameter
@@ -48,19 +56,23 @@ def load(  # noqa: PLR0913 - typer makes one option of each parameter
     fresh: Annotated[
         bool, typer.Option(help="Start a fresh Isthmus for the run and remove it after.")
     ] = False,
-    users: Annotated[int, typer.Option(min=1, max=10_000)] = _DEFAULTS.users,
-    rooms: Annotated[int, typer.Option(min=1, max=10_000)] = _DEFAULTS.rooms,
-    members: Annotated[int, typer.Option(min=1, help="Members a room.")] = _DEFAULTS.members,
-    senders: Annotated[
-        int, typer.Option(min=1, max=1_000, help="Closed loop: concurrent senders.")
-    ] = _DEFAULTS.senders,
-    messages: Annotated[int, typer.Option(min=1, help="Closed loop: messages in all.")] = _DEFAULTS.messages,
-    rate: Annotated[int, typer.Option(min=1, help="Delivery: messages per second in all.")] = _DEFAULTS.rate,
-    seconds: Annotated[int, typer.Option(min=1, help="Delivery: how long.")] = _DEFAULTS.seconds,
-    receivers: Annotated[int, typer.Option(min=1, help="Delivery: receivers a room.")] = _DEFAULTS.receivers,
+    scenario: Annotated[Scenario, typer.Option(help="What is played.")] = Scenario.ROOMS,
+    users: Annotated[int | None, typer.Option(min=1, max=10_000)] = None,
+    rooms: Annotated[int | None, typer.Option(min=1, max=10_000)] = None,
+    members: Annotated[int | None, typer.Option(min=1, max=10_000, help="Members a room.")] = None,
+    senders: Annotated[int | None, typer.Option(min=1, max=1_000, help="Concurrent senders.")] = None,
+    messages: Annotated[
+        int | None, typer.Option(min=1, help="Messages in all; rooms: those of the closed loop.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Messages per second in all.")] = None,
+    seconds: Annotated[
+        int | None, typer.Option(min=1, help="How long to deliver at that rate, or to do nothing (idle).")
+    ] = None,
+    receivers: Annotated[int | None, typer.Option(min=1, help="Receiving clients a room.")] = None,
+    clients: Annotated[int | None, typer.Option(min=1, max=15_000, help="idle: connected clients.")] = None,
     transport: Annotated[
-        str, typer.Option(help="Receivers use long-poll or (Isthmus only) websocket.")
-    ] = "long-poll",
+        str | None, typer.Option(help="Receivers use long-poll or (Isthmus only) websocket.")
+    ] = None,
     server_pid: Annotated[
         list[int] | None, typer.Option(help="A process of the server, for its CPU.")
     ] = None,
@@ -71,15 +83,19 @@ def load(  # noqa: PLR0913 - typer makes one option of each parameter
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here as well.")] = None,
 ) -> None:
     """Drive any Matrix homeserver with many clients and report latency, losses and CPU per message."""
-    plan = Plan(
-        users=users, rooms=rooms, members=members, senders=senders, messages=messages,
-        rate=rate, seconds=seconds, receivers=receivers, transport=transport,
+    plan, mistakes = plan_of(
+        scenario,
+        {
+            "users": users, "rooms": rooms, "members": members, "senders": senders, "messages": messages,
+            "rate": rate, "seconds": seconds, "receivers": receivers, "clients": clients,
+            "transport": transport,
+        },
     )  # fmt: skip
-    mistakes = plan.mistakes()
     if bool(base_url) == fresh:
         mistakes.append("Name a homeserver or give --fresh, one of the two.")
     if mistakes:
         raise typer.BadParameter(" ".join(mistakes))
+    allow_many_connections()
     given = Target(
         base_url.rstrip("/"), tuple(server_pid or ()), tuple(postgres_pid or ()), shared_secret or None
     )

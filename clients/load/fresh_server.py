@@ -40,6 +40,16 @@ address = "127.0.0.1"
 port = {port}
 """
 
+_FOR_LOAD = """
+[spam_limits]
+enabled = false
+
+[passwords]
+memory_kib = 1024
+time_cost = 1
+"""
+"""Whole towns move in at once here, and what their passwords cost is not what is measured."""
+
 
 def free_port() -> int:
     """A TCP port of loopback that was free just now."""
@@ -77,13 +87,19 @@ def fresh_server() -> Iterator[Target]:
         directory = Path(name)
         directory.chmod(0o755)  # the embedded PostgreSQL may run as another user
         port = free_port()
-        (directory / "isthmus.toml").write_text(CONFIGURATION.format(directory=directory, port=port))
+        (directory / "isthmus.toml").write_text(
+            CONFIGURATION.format(directory=directory, port=port) + _FOR_LOAD
+        )
         log = directory / "server.log"
         with log.open("wb") as output:
             process = subprocess.Popen(command(directory), stdout=output, stderr=output)  # noqa: S603 - our own program
         try:
             _wait_until_ready(f"http://127.0.0.1:{port}", process, log)
-            yield Target(f"http://127.0.0.1:{port}", server_pids=(process.pid,))
+            yield Target(
+                f"http://127.0.0.1:{port}",
+                server_pids=(process.pid,),
+                postgres_directory=directory / "data" / "postgres",
+            )
         finally:
             process.send_signal(signal.SIGTERM)
             try:

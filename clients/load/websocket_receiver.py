@@ -1,42 +1,41 @@
 """Receive over the WebSocket of Isthmus."""
 
-import contextlib
-from typing import Any
-
 import aiohttp
 
 from clients.load.api import MatrixApi
 from clients.load.receivers import Ledger
-from clients.load.websocket_client import connected
+from clients.websocket_client.client import Client
+from clients.websocket_client.delta import Delta
+from clients.websocket_client.stream import SyncStream
 
 __all__ = ["WebSocketReceiver"]
 
+# As most clients ask. Without a limit of the timeline the server pages forward, so that a burst is no gap.
+FILTER = {"room": {"state": {"lazy_load_members": True}}}
+
 
 class WebSocketReceiver:
-    """Receives pushed deltas; reconnects with its last token when the connection ends."""
+    """Receives pushed deltas; the client comes back by itself when the connection ends."""
 
     def __init__(self, http: aiohttp.ClientSession, api: MatrixApi, ledger: Ledger) -> None:
-        self._http = http
         self._api = api
         self._ledger = ledger
-        self._since: str | None = None
+        self._client = Client(api.base_url, access_token=api.access_token, user_id=api.user_id, http=http)
+        self._stream: SyncStream = self._client.sync(filter=FILTER)
 
     async def begin(self) -> None:
-        """Do the initial sync over HTTP; the stream resumes from its token."""
-        self._since = (await self._api.sync(None, 0))["next_batch"]
+        """Connect, and take the complete sync with which the stream begins."""
+        await self._client.open()
+        self._take(await anext(self._stream))
 
     async def follow(self) -> None:
         """Receive until cancelled."""
-        while True:
-            with contextlib.suppress(ConnectionError):
-                async with connected(
-                    self._http, self._api.base_url, self._api.access_token, self._take
-                ) as client:
-                    await client.start_sync(self._since)
-                    await client.follow()
+        try:
+            async for delta in self._stream:
+                self._take(delta)
+        finally:
+            await self._client.close()
 
-    def _take(self, delta: dict[str, Any]) -> None:
-        self._since = delta["next_batch"]
-        for room in delta.get("rooms", {}).get("join", {}).values():
-            for event in room.get("timeline", {}).get("events", ()):
-                self._ledger.delivered(self._api.user_id, event)
+    def _take(self, delta: Delta) -> None:
+        for event in delta.timeline():
+            self._ledger.delivered(self._api.user_id, event.event)
