@@ -5,8 +5,7 @@ from typing import Any
 import msgspec
 
 from homeserver.accounts.devices import Devices
-from homeserver.accounts.login import PASSWORD, Logins
-from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.core.errors import InvalidParam
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
@@ -40,10 +39,9 @@ class DeleteDevicesBody(msgspec.Struct):
 class DevicesEndpoints:
     """Lists, names and deletes devices."""
 
-    def __init__(self, *, devices: Devices, logins: Logins, interactive: InteractiveAuthentication) -> None:
+    def __init__(self, *, devices: Devices, reauthentication: Reauthentication) -> None:
         self._devices = devices
-        self._logins = logins
-        self._interactive = interactive
+        self._reauthentication = reauthentication
 
     @endpoint(
         "GET",
@@ -109,8 +107,9 @@ class DevicesEndpoints:
         return await self._delete(request.requester.user_id, body.devices, body.auth)
 
     async def _delete(self, user_id: str, device_ids: list[str], auth: dict[str, Any] | None) -> Response:
-        stages = {PASSWORD: self._logins.password_stage(user_id)}
-        await self._interactive.require(f"delete devices of {user_id}", [[PASSWORD]], stages, auth)
+        await self._reauthentication.require(
+            user_id, "delete devices", auth, parameters=sorted(set(device_ids))
+        )
         await self._devices.delete(user_id, device_ids)
         return json_response({})
 

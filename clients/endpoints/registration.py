@@ -1,13 +1,15 @@
 """Registration of new users."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
+from homeserver.accounts.account_data import AccountData
 from homeserver.accounts.login import Logins
 from homeserver.accounts.registration import NewAccount, Registration
-from homeserver.accounts.uia import DUMMY, InteractiveAuthentication, Stage, pass_dummy
+from homeserver.accounts.stages import TOKEN, Stages
+from homeserver.accounts.terms import TERMS
+from homeserver.accounts.uia import InteractiveAuthentication
 from homeserver.core.errors import Forbidden, InvalidParam, MissingParam
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
@@ -17,8 +19,7 @@ __all__ = ["RegistrationBody", "RegistrationEndpoints", "RegistrationMode"]
 
 RegistrationMode = Literal["open", "token", "closed"]
 
-_TOKEN = "m.login.registration_token"  # noqa: S105 - the name of a stage
-_STAGE_OF_MODE = {"open": DUMMY, "token": _TOKEN}
+_ACCEPTED_TERMS = "m.accepted_terms"
 
 
 class RegistrationBody(msgspec.Struct):
@@ -46,6 +47,8 @@ class RegistrationEndpoints:
         registration: Registration,
         logins: Logins,
         interactive: InteractiveAuthentication,
+        stages: Stages,
+        account_data: AccountData,
         mode: RegistrationMode,
         server_name: str,
     ) -> None:
@@ -54,7 +57,8 @@ class RegistrationEndpoints:
         self._interactive = interactive
         self._mode = mode
         self._server_name = server_name
-        self._stages: dict[str, Stage] = {DUMMY: pass_dummy, _TOKEN: self._pass_token}
+        self._stages = stages
+        self._account_data = account_data
 
     @endpoint(
         "POST",
@@ -79,12 +83,22 @@ class RegistrationEndpoints:
         if body.password is not None:
             self._registration.check_password(body.password)
         self._logins.check_device(body.device_id, body.initial_device_display_name)
-        flows = [[_STAGE_OF_MODE[self._mode]]]
-        passed = await self._interactive.require("register", flows, self._stages, body.auth)
+        passed = await self._interactive.require(
+            "register",
+            self._stages.for_registration(needs_token=self._mode == "token"),
+            self._stages.checks(None),
+            body.auth,
+            parameters=_parameters(body),
+            params=self._stages.params(),
+        )
         if body.password is None:
             raise MissingParam("Give a password for the new account.")
-        account = NewAccount(body.username, body.password, registration_token=passed.get(_TOKEN))
+        account = NewAccount(body.username, body.password, registration_token=passed.get(TOKEN))
         user_id = await self._registration.create(account)
+        if TERMS in passed and self._stages.terms is not None:
+            await self._account_data.set(
+                user_id, _ACCEPTED_TERMS, {"accepted": self._stages.terms.urls()}
+            )
         answer: dict[str, Any] = {"user_id": user_id, "home_server": self._server_name}
         if not body.inhibit_login:
             issued = await self._logins.open_session(
@@ -127,10 +141,10 @@ class RegistrationEndpoints:
         if self._mode == "closed":
             raise Forbidden("Registration is closed; ask the operator of this server for an account.")
 
-    async def _pass_token(self, auth: Mapping[str, Any]) -> str:
-        token = auth.get("token")
-        if not isinstance(token, str):
-            raise MissingParam("Give a registration token.")
-        if not await self._registration.is_good_token(token):
-            raise Forbidden("This registration token is unknown, used up or expired.")
-        return token
+
+def _parameters(body: RegistrationBody) -> dict[str, str | None] | None:
+    """What may not change once a stage is passed; None where a client only asks for the flows."""
+    if body.username is None and body.password is None:
+        return None
+    name = None if body.username is None else body.username.lower()
+    return {"username": name, "password": body.password}

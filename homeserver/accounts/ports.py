@@ -1,9 +1,29 @@
 """What accounts need of others: implemented above or beside, joined in `homeserver.app.build`."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
-__all__ = ["ProfilePropagation"]
+__all__ = ["OutgoingRequests", "ProfilePropagation", "SingleSignOn"]
+
+
+class OutgoingRequests(Protocol):
+    """Asks other web servers; never those of private networks, unless the operator allows it."""
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Coroutine[Any, Any, tuple[int, bytes]]:
+        """Send a GET; returns the status and the body of the answer.
+
+        Raises:
+            Unavailable: there was no answer in time, it was too long, or the address may not be reached.
+        """
+
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> Coroutine[Any, Any, tuple[int, bytes]]:
+        """Send a POST; returns the status and the body of the answer.
+
+        Raises:
+            Unavailable: there was no answer in time, it was too long, or the address may not be reached.
+        """
 
 
 class ProfilePropagation(Protocol):
@@ -14,3 +34,16 @@ class ProfilePropagation(Protocol):
 
         The profile is committed already; rooms in which it cannot be done are left as they are.
         """
+
+
+class SingleSignOn(Protocol):
+    """Lets a user show in a browser, by another way than a password, who they are.
+
+    Where that is done it calls `InteractiveAuthentication.pass_stage` with `m.login.sso` and the user ID.
+    """
+
+    def is_open_to(self, user_id: str) -> Coroutine[Any, Any, bool]:
+        """Whether this user can sign in so."""
+
+    def confirmation_url(self, user_id: str, session_id: str) -> Coroutine[Any, Any, str]:
+        """Where to send the browser of a user who is to confirm the operation of a session."""

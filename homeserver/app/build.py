@@ -1,7 +1,7 @@
 """Puts the services together and what carries requests to them; what is to be undone goes on the stack."""
 
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,18 @@ from homeserver.accounts.account_data import AccountData
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.heeded_account_data import HeededAccountData
 from homeserver.accounts.login import Logins
-from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.registration import Registration
 from homeserver.accounts.room_settings import RoomSettings
-from homeserver.accounts.token_format import TokenFormat
-from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.accounts.uia import InteractiveAuthentication
 from homeserver.app.account_ports import AccountPorts
+from homeserver.app.build_accounts import AccountServices, build_accounts
+from homeserver.app.build_e2ee import EncryptionServices, build_e2ee
 from homeserver.app.build_ephemeral import EphemeralServices, build_ephemeral
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
-from homeserver.core.errors import InvalidParam
 from homeserver.http.authenticate import Authenticator
 from homeserver.http.dispatch import Dispatcher
 from homeserver.http.endpoint import Endpoint, RateLimit
@@ -49,9 +47,11 @@ class Services:
     """What the endpoints call."""
 
     access_tokens: AccessTokens
+    accounts: AccountServices
     account_data: AccountData
     delayed_events: DelayedEvents
     devices: Devices
+    encryption: EncryptionServices
     ephemeral: EphemeralServices
     event_stream: EventStream
     filters: Filters
@@ -71,22 +71,10 @@ async def build_services(
     configuration: Configuration, runtime: Runtime, storage: Storage, stack: AsyncExitStack
 ) -> Services:
     """Make the services of accounts, rooms and sync."""
-    database, clock, randomness = storage.database, runtime.clock, runtime.randomness
+    database, clock = storage.database, runtime.clock
     server_name = configuration.server_name
-    data_directory = DataDirectory(Path(configuration.data_directory), randomness)
-    passwords = _passwords(configuration)
-    stack.push_async_callback(passwords.close)
-    token_key = load_or_create_token_key(data_directory.path / "token.key")
-    access_tokens = AccessTokens(
-        database=database, token_format=TokenFormat(token_key, server_name), clock=clock,
-        randomness=randomness, lifetime_ms=configuration.tokens.access_token_lifetime_ms,
-    )  # fmt: skip
-    registration = Registration(
-        database=database, passwords=passwords, clock=clock, randomness=randomness, server_name=server_name
-    )
-    for token in configuration.registration.tokens:
-        with suppress(InvalidParam):  # it is there since an earlier start
-            await registration.create_token(token)
+    data_directory = DataDirectory(Path(configuration.data_directory), runtime.randomness)
+    accounts = await build_accounts(configuration, runtime, storage, data_directory, stack)
     profiles = Profiles(database=database, server_name=server_name)
     heeded = HeededAccountData(database)
     stack.callback(storage.bus.subscribe(heeded.take_in))
@@ -105,21 +93,20 @@ async def build_services(
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
     tasks.start(rooms.retention.run(), "retention")
     return Services(
-        access_tokens=access_tokens,
+        access_tokens=accounts.access_tokens,
+        accounts=accounts,
         account_data=account_data,
         delayed_events=delayed_events,
-        devices=Devices(database=database, access_tokens=access_tokens),
+        devices=accounts.devices,
+        encryption=build_e2ee(configuration, runtime, storage, heeded, stack),
         ephemeral=ephemeral,
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
-        interactive=InteractiveAuthentication(database=database, clock=clock, randomness=randomness),
-        logins=Logins(
-            database=database, passwords=passwords, access_tokens=access_tokens, clock=clock,
-            randomness=randomness, server_name=server_name,
-        ),
+        interactive=accounts.interactive,
+        logins=accounts.logins,
         profile_changes=ProfileChanges(database=database, propagation=rooms.membership, tasks=tasks),
         profiles=profiles,
-        registration=registration,
+        registration=accounts.registration,
         registration_secret=configuration.registration.shared_secret or data_directory.registration_secret(),
         rooms=rooms,
         sliding_sync=_sliding_sync(runtime, storage, stack),
@@ -145,16 +132,6 @@ def _sliding_sync(runtime: Runtime, storage: Storage, stack: AsyncExitStack) -> 
     )  # fmt: skip
     stack.callback(sliding_sync.stop)
     return sliding_sync
-
-
-def _passwords(configuration: Configuration) -> Passwords:
-    cost = configuration.passwords
-    return Passwords(
-        memory_kib=cost.memory_kib,
-        time_cost=cost.time_cost,
-        parallelism=cost.parallelism,
-        length_min=cost.length_min,
-    )
 
 
 def build_dispatcher(

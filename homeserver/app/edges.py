@@ -7,6 +7,7 @@ from clients.endpoints.account import AccountEndpoints
 from clients.endpoints.account_data import AccountDataEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
 from clients.endpoints.aliases import AliasesEndpoints
+from clients.endpoints.auth_fallback import AuthFallbackEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
 from clients.endpoints.context import ContextEndpoints
 from clients.endpoints.create_room import CreateRoomEndpoints
@@ -37,6 +38,7 @@ from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.threads import ThreadsEndpoints
+from clients.endpoints.to_device import ToDeviceEndpoints
 from clients.endpoints.typing import TypingEndpoints
 from clients.endpoints.upgrade import UpgradeEndpoints
 from clients.endpoints.versions import VersionsEndpoints
@@ -74,6 +76,7 @@ def build_edges(
         FiltersEndpoints(filters=services.filters),
         PresenceEndpoints(presence=services.ephemeral.presence),
         ReceiptsEndpoints(receipts=services.ephemeral.receipts),
+        ToDeviceEndpoints(to_device=services.encryption.to_device),
         TypingEndpoints(typing=services.ephemeral.typing),
         InitialSyncEndpoints(
             initial_sync=services.rooms.initial_sync, event_stream=services.event_stream,
@@ -104,7 +107,8 @@ def _accounts(
         default_room_version=configuration.rooms.default_room_version,
         delayed_event_ms_max=configuration.rooms.delayed_event_ms_max,
     )
-    yield DevicesEndpoints(devices=devices, logins=logins, interactive=interactive)
+    yield AuthFallbackEndpoints(interactive=interactive, stages=services.accounts.stages)
+    yield DevicesEndpoints(devices=devices, reauthentication=services.accounts.reauthentication)
     yield LoginEndpoints(
         logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
         base_url=base_url,
@@ -113,6 +117,7 @@ def _accounts(
     yield PushRulesEndpoints()
     yield RegistrationEndpoints(
         registration=services.registration, logins=logins, interactive=interactive,
+        stages=services.accounts.stages, account_data=services.account_data,
         mode=configuration.registration.mode, server_name=server_name,
     )  # fmt: skip
     yield TagsEndpoints(tags=Tags(services.account_data))

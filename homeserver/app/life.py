@@ -25,6 +25,7 @@ from homeserver.runtime.observation import (
     ServerStopping,
     all_of,
 )
+from homeserver.runtime.outgoing_http import AddressRules, OutgoingHttp
 from homeserver.runtime.randomness import SystemRandomness
 from storage.embedded import PostgresFailedError, PostgresMissingError
 from storage.migrate import SchemaError
@@ -59,7 +60,7 @@ class Life:
         self._observe = all_of(LogReader(log).observe, self._metrics.observe, self._heed)
         self._server = Server(
             configuration,
-            Runtime(self._clock, SystemRandomness(), self._observe),
+            Runtime(self._clock, SystemRandomness(), self._observe, _outgoing(configuration, reactor)),
             metrics=self._metrics,
             reactor=reactor,
             register_command=register_command,
@@ -99,3 +100,10 @@ class Life:
         await self._server.stop()
         self._observe(ServerStopped(self._clock.monotonic_ms() - stopping_ms))
         return self._status
+
+
+def _outgoing(configuration: Configuration, reactor: Any) -> OutgoingHttp:
+    section = configuration.outgoing
+    return OutgoingHttp(
+        reactor=reactor, rules=AddressRules(section.allowed_ranges), ca_file=section.ca_file
+    )

@@ -4,12 +4,15 @@ What is built later stands on what was built before, so the stack closes in the 
 then the services, then the journal (which flushes), last PostgreSQL.
 """
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from homeserver.accounts.ports import OutgoingRequests
 from homeserver.cluster.bus import LocalBus
 from homeserver.config.model import Configuration
+from homeserver.core.errors import Unavailable
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.observation import Observer
 from homeserver.runtime.randomness import Randomness
@@ -18,6 +21,7 @@ from homeserver.sync.notifier import Notifier
 from homeserver.sync.reads import StoredReads
 from storage.embedded import EmbeddedPostgres
 from storage.expiry import Expiry
+from storage.inbox_partitions import InboxPartitions
 from storage.interning import Interning
 from storage.journal import Journal
 from storage.migrate import migrate
@@ -28,6 +32,18 @@ from storage.writers import Writers
 __all__ = ["Runtime", "Storage", "build_storage"]
 
 
+class _NoOutgoingRequests:
+    """What a server asks others through that has no network, as in tests."""
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        del headers
+        raise Unavailable(f"This server has no network to ask {url} through.")
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        del body, headers
+        raise Unavailable(f"This server has no network to ask {url} through.")
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What everything takes as a collaborator."""
@@ -35,6 +51,7 @@ class Runtime:
     clock: Clock
     randomness: Randomness
     observer: Observer
+    outgoing: OutgoingRequests = field(default_factory=_NoOutgoingRequests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,9 @@ async def build_storage(configuration: Configuration, runtime: Runtime, stack: A
     partitions = Partitions(database, clock, observer)
     await partitions.make_ahead()
     tasks.start(partitions.run(), "partitions")
+    inboxes = InboxPartitions(database, clock, observer, kept_ms=configuration.to_device.kept_ms)
+    await inboxes.make_ahead()
+    tasks.start(inboxes.run(), "inbox partitions")
     kept_ms = configuration.rooms.redacted_content_kept_ms
     tasks.start(Expiry(database, clock, observer, kept_ms).run(), "expiry")
     if postgres is not None:

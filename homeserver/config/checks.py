@@ -1,15 +1,16 @@
 """Checks of single values of the configuration; each says what it expected."""
 
 import ipaddress
+import re
 from typing import Any
 
 from homeserver.core.content.retention import LIFETIME_MS_MAX
-from homeserver.core.identifiers import is_valid_server_name
+from homeserver.core.identifiers import is_opaque_identifier, is_valid_server_name
 from homeserver.core.room_versions import ROOM_VERSIONS
 
 __all__ = [
-    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "lifetime", "lifetime_or_0",
-    "room_version", "server_name",
+    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "language", "lifetime",
+    "lifetime_or_0", "opaque_identifier", "room_version", "server_name", "web_page",
 ]  # fmt: skip
 
 APIS = ("client", "admin", "health")
@@ -55,6 +56,22 @@ def base_url(value: Any) -> str | None:
     return (
         None if value == "" or value.startswith(("http://", "https://")) else "a URL with http:// or https://"
     )
+
+
+def web_page(value: str) -> str | None:
+    """An HTTP or HTTPS URL."""
+    return None if re.fullmatch(r"https?://[^\s/?#]+\S*", value) else "a URL with http:// or https://"
+
+
+def language(value: str) -> str | None:
+    """A tag of a language."""
+    fits = re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*", value)
+    return None if fits else "a language such as en or pt-BR"
+
+
+def opaque_identifier(value: str) -> str | None:
+    """An identifier of the specification's opaque grammar."""
+    return None if is_opaque_identifier(value) else "1 to 255 of the characters A-Z, a-z, 0-9 and ._~-"
 
 
 def room_version(value: str) -> str | None:

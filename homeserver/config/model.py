@@ -7,17 +7,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from homeserver.config import checks
+from homeserver.config.accounts import (
+    Policy,
+    RecaptchaSection,
+    RegistrationMode,
+    RegistrationSection,
+    TermsSection,
+)
 from homeserver.config.keys import at_least, between, key, one_of, section
 
 __all__ = [
     "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
-    "MetricsSection", "OutgoingSection", "PasswordsSection", "PresenceSection", "RateLimit",
-    "RateLimitsSection", "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection",
-    "SpamLimitsSection", "TokensSection",
+    "MetricsSection", "OutgoingSection", "PasswordsSection", "Policy", "PresenceSection", "RateLimit",
+    "RateLimitsSection", "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection",
+    "RoomsSection", "SpamLimitsSection", "TermsSection", "ToDeviceSection",
+    "TokensSection",
 ]  # fmt: skip
 
 Publication = Literal["everyone", "admins"]
-RegistrationMode = Literal["open", "token", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +60,6 @@ class DatabaseSection:
     bin_dir: str = key("", "directory of postgres and initdb for the embedded one; empty: look for it",
                        example="/usr/lib/postgresql/15/bin")  # fmt: skip
     pool_size_max: int = key(10, "connections for reads", check=between(2, 1000))
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrationSection:
-    """Who may make an account."""
-
-    mode: RegistrationMode = key(
-        "closed", "open, token or closed", example="token"
-    )
-    shared_secret: str = key(
-        "",
-        "who has it may make users through the admin API; empty: one made up, in the data directory",
-        example="a long random text",
-        secret=True,
-    )
-    tokens: tuple[str, ...] = key(
-        (), "registration tokens that mode token accepts", example=("welcome-2026",), secret=True
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +110,7 @@ class RateLimitsSection:
     registration: RateLimit = _limit(0.2, 10, "registering, by address")
     profile: RateLimit = _limit(0.5, 10, "changing the profile")
     report: RateLimit = _limit(0.1, 20, "reporting events, rooms and users")
+    to_device: RateLimit = _limit(50.0, 500, "sending messages to devices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +184,19 @@ class PresenceSection:
 
 
 @dataclass(frozen=True, slots=True)
+class ToDeviceSection:
+    """Messages that wait for devices."""
+
+    messages_per_device_max: int = key(
+        10_000, "more than these do not wait for one device", check=between(100, 1_000_000)
+    )
+    kept_ms: int = key(
+        31_536_000_000, "messages wait so long at least for a device that does not come; 0: for ever",
+        check=checks.lifetime_or_0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class LoggingSection:
     """What is logged, on standard error."""
 
@@ -227,10 +230,13 @@ class Configuration:
     database: DatabaseSection = section(DatabaseSection, "PostgreSQL")
     registration: RegistrationSection = section(RegistrationSection, "who may make an account")
     passwords: PasswordsSection = section(PasswordsSection, "hashing of passwords (argon2id)")
+    terms: TermsSection = section(TermsSection, "what new users accept")
+    recaptcha: RecaptchaSection = section(RecaptchaSection, "a riddle that new users solve")
     tokens: TokensSection = section(TokensSection, "access tokens")
     rooms: RoomsSection = section(RoomsSection, "rooms")
     retention: RetentionSection = section(RetentionSection, "for how long rooms keep their timelines")
     presence: PresenceSection = section(PresenceSection, "who is online")
+    to_device: ToDeviceSection = section(ToDeviceSection, "messages that wait for devices")
     limits: LimitsSection = section(LimitsSection, "limits of single requests")
     rate_limits: RateLimitsSection = section(RateLimitsSection, "how often one may ask")
     spam_limits: SpamLimitsSection = section(SpamLimitsSection, "what a user may reach others with")

@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from clients.endpoints.account import AccountEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
+from clients.endpoints.auth_fallback import AuthFallbackEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.login import LoginEndpoints
@@ -18,7 +19,9 @@ from homeserver.accounts.devices import Devices
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
+from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.registration import Registration
+from homeserver.accounts.stages import Stages
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.uia import InteractiveAuthentication
 from homeserver.http.dispatch import Dispatcher, RawRequest
@@ -56,9 +59,30 @@ class RememberedPropagation:
         self.changed.append(user_id)
 
 
+class RememberedAccountData:
+    """Account data as far as registration sets any."""
+
+    def __init__(self):
+        self.contents = {}
+
+    async def set(self, user_id, type_, content):
+        self.contents[user_id, type_] = content
+
+
 class AccountsServer:
-    def __init__(self, database, *, mode="open", lifetime_ms=0, known_max=1_000, shared_secret=SHARED_SECRET):
+    def __init__(
+        self,
+        database,
+        *,
+        mode="open",
+        lifetime_ms=0,
+        known_max=1_000,
+        shared_secret=SHARED_SECRET,
+        optional_stages=None,
+    ):
         self.database = database
+        self.optional_stages = optional_stages or {}
+        self.account_data = RememberedAccountData()
         self.clock = MovableClock()
         self.propagation = RememberedPropagation()
         self.failures = []
@@ -88,6 +112,10 @@ class AccountsServer:
 
     def _endpoint_owners(self, mode, shared_secret):
         asked = {"logins": self.logins, "interactive": self.interactive}
+        self.stages = Stages(logins=self.logins, registration=self.registration, **self.optional_stages)
+        reauthentication = Reauthentication(
+            database=self.database, interactive=self.interactive, stages=self.stages
+        )
         return [
             AccountEndpoints(),
             AdminRegisterEndpoints(
@@ -98,7 +126,8 @@ class AccountsServer:
                 **asked,
             ),
             CapabilitiesEndpoints(default_room_version="12", delayed_event_ms_max=1),
-            DevicesEndpoints(devices=self.devices, **asked),
+            AuthFallbackEndpoints(interactive=self.interactive, stages=self.stages),
+            DevicesEndpoints(devices=self.devices, reauthentication=reauthentication),
             LoginEndpoints(
                 logins=self.logins,
                 access_tokens=self.access_tokens,
@@ -109,7 +138,12 @@ class AccountsServer:
             ProfileEndpoints(profiles=self.profiles, changes=self.profile_changes),
             PushRulesEndpoints(),
             RegistrationEndpoints(
-                registration=self.registration, mode=mode, server_name=SERVER_NAME, **asked
+                registration=self.registration,
+                stages=self.stages,
+                account_data=self.account_data,
+                mode=mode,
+                server_name=SERVER_NAME,
+                **asked,
             ),
             VersionsEndpoints(software_version="0.1.0"),
             WellKnownEndpoints(base_url="http://127.0.0.1:8008", extra={"m.tile_server": {}}),

@@ -1,0 +1,64 @@
+"""Asks a user who is logged in to show again who they are, before something that cannot be undone.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authentication-api
+"""
+
+from typing import Any
+
+from homeserver.accounts.login import PASSWORD
+from homeserver.accounts.stages import SSO, Stages
+from homeserver.accounts.uia import InteractiveAuthentication
+from storage.pool import Database
+from storage.tables import accounts
+
+__all__ = ["Reauthentication"]
+
+
+class Reauthentication:
+    """The one thing to call where an operation of a user needs their authentication.
+
+    Args:
+        database: of accounts.
+        interactive: keeps the sessions.
+        stages: checks what the user gives.
+    """
+
+    def __init__(
+        self, *, database: Database, interactive: InteractiveAuthentication, stages: Stages
+    ) -> None:
+        self._database = database
+        self._interactive = interactive
+        self._stages = stages
+
+    async def require(self, user_id: str, operation: str, auth: object, *, parameters: Any = None) -> None:
+        """Return once the user has shown who they are.
+
+        Args:
+            user_id: who asks for the operation.
+            operation: what is to be done, in words that name no user: `delete devices`.
+            auth: the `auth` property of the request's body, unchecked.
+            parameters: what exactly is to be done, as a JSON value: it may not change once a stage is passed.
+
+        Raises:
+            AuthenticationRequired: they have not yet; tells the client how they can.
+            LimitExceeded: too many wrong passwords lately.
+        """
+        await self._interactive.require(
+            f"{operation} of {user_id}",
+            await self._flows(user_id),
+            self._stages.checks(user_id),
+            auth,
+            user_id=user_id,
+            parameters=parameters,
+        )
+
+    async def _flows(self, user_id: str) -> list[list[str]]:
+        flows = []
+        single_sign_on = self._stages.single_sign_on
+        if single_sign_on is not None and await single_sign_on.is_open_to(user_id):
+            flows.append([SSO])
+        account = await accounts.find(self._database, user_id)
+        if not flows or (account is not None and account.password_hash is not None):
+            # Who has neither must be told something: a flow that an administrator can make passable.
+            flows.insert(0, [PASSWORD])
+        return flows

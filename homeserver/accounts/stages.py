@@ -1,0 +1,93 @@
+"""The stages that this server can ask for: how each is checked, and what clients need to know of it.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#authentication-types
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from homeserver.accounts.login import PASSWORD, Logins
+from homeserver.accounts.ports import SingleSignOn
+from homeserver.accounts.recaptcha import RECAPTCHA, Recaptcha
+from homeserver.accounts.registration import Registration
+from homeserver.accounts.terms import TERMS, Terms
+from homeserver.accounts.uia import DUMMY, Stage, pass_dummy
+from homeserver.core.errors import Forbidden, MissingParam
+
+__all__ = ["SSO", "TOKEN", "Stages"]
+
+SSO = "m.login.sso"
+TOKEN = "m.login.registration_token"  # noqa: S105 - the name of a stage
+
+
+class Stages:
+    """Makes the checks of stages.
+
+    Args:
+        logins: knows passwords.
+        registration: knows registration tokens.
+        terms: None: there are none to accept.
+        recaptcha: None: no riddles.
+        single_sign_on: None: nobody signs in that way.
+    """
+
+    def __init__(
+        self,
+        *,
+        logins: Logins,
+        registration: Registration,
+        terms: Terms | None = None,
+        recaptcha: Recaptcha | None = None,
+        single_sign_on: SingleSignOn | None = None,
+    ) -> None:
+        self._logins = logins
+        self._registration = registration
+        self.terms = terms
+        self.recaptcha = recaptcha
+        self.single_sign_on = single_sign_on
+
+    def checks(self, user_id: str | None) -> dict[str, Stage]:
+        """How to check each stage.
+
+        Args:
+            user_id: who has to pass; None: somebody who registers.
+        """
+        if user_id is not None:
+            return {PASSWORD: self._logins.password_stage(user_id), SSO: _only_in_a_browser}
+        checks: dict[str, Stage] = {DUMMY: pass_dummy, TOKEN: self._pass_token}
+        if self.terms is not None:
+            checks[TERMS] = pass_dummy  # to submit it is to accept
+        if self.recaptcha is not None:
+            checks[RECAPTCHA] = self.recaptcha.check
+        return checks
+
+    def params(self) -> dict[str, Any]:
+        """What clients need to know of each stage."""
+        params: dict[str, Any] = {}
+        if self.terms is not None:
+            params[TERMS] = self.terms.params()
+        if self.recaptcha is not None:
+            params[RECAPTCHA] = {"public_key": self.recaptcha.public_key}
+        return params
+
+    def for_registration(self, *, needs_token: bool) -> list[list[str]]:
+        """The flows of registration."""
+        flow = [TOKEN] if needs_token else []
+        if self.recaptcha is not None:
+            flow.append(RECAPTCHA)
+        if self.terms is not None:
+            flow.append(TERMS)
+        return [flow or [DUMMY]]
+
+    async def _pass_token(self, auth: Mapping[str, Any]) -> str:
+        token = auth.get("token")
+        if not isinstance(token, str):
+            raise MissingParam("Give a registration token.")
+        if not await self._registration.is_good_token(token):
+            raise Forbidden("This registration token is unknown, used up or expired.")
+        return token
+
+
+async def _only_in_a_browser(auth: Mapping[str, Any]) -> str:
+    del auth
+    raise Forbidden("Open the fallback page of this stage in a browser, and send the session only.")
