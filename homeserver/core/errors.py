@@ -10,9 +10,9 @@ from typing import Any
 __all__ = [
     "AliasInUse", "BadAlias", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom",
     "Conflict", "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden",
-    "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidUsername", "InviteBlocked",
-    "KeyTooLarge", "LimitExceeded", "MatrixError", "MethodNotAllowed", "MissingParam", "MissingToken",
-    "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
+    "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidSignature", "InvalidUsername",
+    "InviteBlocked", "KeyTooLarge", "LimitExceeded", "MatrixError", "MethodNotAllowed", "MissingParam",
+    "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
     "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken",
     "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
     "WeakPassword",
@@ -104,6 +104,12 @@ class InvalidRoomState(MatrixError):
     """The initial state of a new room is refused."""
 
     errcode = "M_INVALID_ROOM_STATE"
+
+
+class InvalidSignature(MatrixError):
+    """A signature is missing, or not that of who should have signed."""
+
+    errcode = "M_INVALID_SIGNATURE"
 
 
 class InvalidUsername(MatrixError):

@@ -28,6 +28,7 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.IncompatibleRoomVersion: 400,
     errors.InvalidParam: 400,
     errors.InvalidRoomState: 400,
+    errors.InvalidSignature: 400,
     errors.InvalidUsername: 400,
     errors.InviteBlocked: 403,
     errors.KeyTooLarge: 400,

@@ -76,8 +76,9 @@ async def is_key(queries: Queries, user_id: str, public_key: str) -> bool:
 async def replace(
     queries: Queries, user_id: str, new: Mapping[str, CrossSigningKey], gone: Mapping[str, CrossSigningKey]
 ) -> None:
-    """Set signing keys by usage, and forget others, with all signatures of them and by them."""
-    stale = [key.public_key for key in gone.values()]
+    """Forget signing keys by usage, with all signatures of them and by them, and set others."""
+    kept = {key.public_key for key in new.values()}
+    stale = [key.public_key for key in gone.values() if key.public_key not in kept]
     if gone:
         await queries.execute(
             "WITH gone AS (DELETE FROM cross_signing_keys WHERE user_id = %b AND usage = ANY(%b::text[]))"

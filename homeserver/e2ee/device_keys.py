@@ -1,0 +1,145 @@
+"""Device keys: what a device is known by; and what is known of the keys of users.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#device-keys
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from homeserver.core.errors import Forbidden, InvalidParam, UnknownToken
+from homeserver.core.public_keys import MASTER, SELF_SIGNING, USER_SIGNING, check_name, device_keys
+from homeserver.core.requester import Requester
+from homeserver.e2ee.device_lists import DeviceLists
+from homeserver.e2ee.remote_keys import RemoteAnswers, parted_by_server
+from homeserver.e2ee.sharing import Sharing
+from storage.pool import Database
+from storage.tables import cross_signing, device_lists
+from storage.tables import device_keys as stored
+from storage.tables.device_keys import DEVICE, SIGNATURE, KeyRow
+
+__all__ = ["DeviceKeys"]
+
+USERS_PER_QUERY_MAX = 10_000
+DEVICES_PER_QUERY_MAX = 50_000
+
+_SECTIONS = {MASTER: "master_keys", SELF_SIGNING: "self_signing_keys", USER_SIGNING: "user_signing_keys"}
+_TAKEN = "The device has the ID of one of your cross-signing keys: log in again to get another one."
+_GONE = "This session has ended; log in again."
+
+
+class DeviceKeys:
+    """Takes and tells identity keys.
+
+    Args:
+        database: where they are.
+        device_lists: tells those who share a room with the user.
+        sharing: whose keys may be asked for.
+        remote: asks other servers.
+        server_name: of this one.
+    """
+
+    def __init__(
+        self, *, database: Database, device_lists: DeviceLists, sharing: Sharing, remote: RemoteAnswers,
+        server_name: str,
+    ) -> None:  # fmt: skip
+        self._database = database
+        self._device_lists = device_lists
+        self._sharing = sharing
+        self._remote = remote
+        self._server_name = server_name
+
+    async def set(self, user_id: str, device_id: str, keys: Mapping[str, Any]) -> None:
+        """Set the identity keys of a device; those who share a room with the user are told if they are new.
+
+        One statement where nothing changes; else one transaction of five at most, and a flush of the journal.
+
+        Raises:
+            BadJson: they are not in the form of device keys.
+            Forbidden: the device's ID is one of the user's cross-signing keys.
+            InvalidParam: they are of another user or device.
+            TooLarge: they are.
+            UnknownToken: the device was deleted.
+        """
+        encoded = device_keys(keys, user_id, device_id)
+        if await stored.find(self._database, user_id, device_id) == encoded:
+            return
+        async with self._database.transaction() as transaction:
+            if not await stored.lock_device(transaction, user_id, device_id):
+                raise UnknownToken(_GONE)
+            if await cross_signing.is_key(transaction, user_id, device_id):
+                raise Forbidden(_TAKEN)
+            await cross_signing.forget_signatures_of(transaction, user_id, [device_id])
+            await stored.put(transaction, user_id, device_id, encoded)
+            noted = await device_lists.note(transaction, [(user_id, None)])
+        await self._device_lists.announce(noted)
+
+    async def query(
+        self, requester: Requester, asked: Mapping[str, list[str]], *, timeout_ms: int
+    ) -> dict[str, dict[str, Any]]:
+        """Tell the devices and keys of users, as the response to `keys/query` has them.
+
+        One statement for all users of this server; two more where only those in shared rooms may be asked.
+
+        Args:
+            requester: who asks.
+            asked: user ID to device IDs; an empty list for all devices.
+            timeout_ms: how long to wait for other servers.
+
+        Raises:
+            InvalidParam: too many are asked for, or what is no user or device ID.
+        """
+        if len(asked) > USERS_PER_QUERY_MAX or sum(map(len, asked.values())) > DEVICES_PER_QUERY_MAX:
+            raise InvalidParam(f"Ask for at most {USERS_PER_QUERY_MAX} users in one request.")
+        parted = parted_by_server(asked, self._server_name)
+        own = parted.pop(self._server_name, {})
+        told = await self.of_own_users(requester, own)
+        if parted:
+            told["failures"] = await self._remote.query(parted, told, timeout_ms)
+        return told
+
+    async def of_own_users(
+        self, requester: Requester, asked: Mapping[str, list[str]]
+    ) -> dict[str, dict[str, Any]]:
+        """Tell what `query` tells of users of this server."""
+        told: dict[str, dict[str, Any]] = {
+            "device_keys": {}, "failures": {}, "master_keys": {}, "self_signing_keys": {},
+            "user_signing_keys": {},
+        }  # fmt: skip
+        for device_ids in asked.values():
+            for device_id in device_ids:
+                check_name(device_id, "device_keys: a device ID")
+        visible = await self._sharing.visible(requester.user_id, asked)
+        if not visible:
+            return told
+        told["device_keys"].update((user_id, {}) for user_id in visible)
+        rows = await stored.of_users(self._database, visible, requester.user_id)
+        keys: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in rows:
+            if row.key is not None:
+                key = keys[row.user_id, row.name] = orjson.loads(row.key)
+                _place(row, key, told, asked[row.user_id], requester)
+        for row in rows:
+            if row.kind == SIGNATURE:
+                _sign(keys.get((row.user_id, row.name)), row)
+        return told
+
+
+def _place(
+    row: KeyRow, key: dict[str, Any], told: dict[str, dict[str, Any]], device_ids: list[str],
+    requester: Requester,
+) -> None:  # fmt: skip
+    if row.kind == DEVICE:
+        if device_ids and row.name not in device_ids:
+            return
+        key["unsigned"] = {} if row.text is None else {"device_display_name": row.text}
+        told["device_keys"][row.user_id][row.name] = key
+    elif row.kind != USER_SIGNING or row.user_id == requester.user_id:
+        told[_SECTIONS[row.kind]][row.user_id] = key
+
+
+def _sign(key: dict[str, Any] | None, row: KeyRow) -> None:
+    if key is not None and row.signer_id is not None:
+        signatures = key.setdefault("signatures", {})
+        signatures.setdefault(row.signer_id, {})[row.signer_key_id] = row.text
