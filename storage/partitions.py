@@ -6,7 +6,7 @@ short against it, so that hardly anything is kept for longer than it should.
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -19,7 +19,7 @@ from storage.pool import Database, Transaction
 
 __all__ = [
     "MONTHS_AHEAD", "Partition", "PartitionBusy", "PartitionDropped", "PartitionMade", "Partitions",
-    "position_at",
+    "drop_partition", "make_partitions", "months", "partitions_over", "position_at",
 ]  # fmt: skip
 
 MONTHS_AHEAD = 2
@@ -38,14 +38,14 @@ _BOUNDS = re.compile(r"FROM \('?(-?\d+)'?\) TO \('?(-?\d+)'?\)")
 
 @dataclass(frozen=True, slots=True)
 class PartitionBusy(Observation):
-    """A partition of `events` should be dropped, but somebody was using it; it will be tried again."""
+    """A partition should be dropped, but somebody was using it; it will be tried again."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionMade(Observation):
-    """A partition of `events` was made."""
+    """A partition was made."""
 
     level: ClassVar[Level] = Level.DEBUG
     name: str
@@ -53,7 +53,7 @@ class PartitionMade(Observation):
 
 @dataclass(frozen=True, slots=True)
 class PartitionDropped(Observation):
-    """A partition of `events` was dropped, since all in it was over its lifetime."""
+    """A partition was dropped, since all in it was over its lifetime."""
 
     name: str
 
@@ -115,14 +115,11 @@ class Partitions:
         """Make those that are missing; returns their names."""
         now_ms = self._clock.now_ms()
         made: list[str] = []
-        wanted = {0: _months(now_ms)}
+        wanted = {0: months("events_c0", now_ms)}
         wanted.update({one: _blocks(one, life, now_ms) for one, life in self._lifetimes_ms.items()})
         for retention_class, partitions in wanted.items():
-            existing = await self._names(retention_class)
-            for partition in partitions:
-                if partition.name not in existing and await self._make(retention_class, partition):
-                    made.append(partition.name)
-                    self._observer(PartitionMade(partition.name))
+            parent = f"events_c{retention_class}"
+            made += await make_partitions(self._database, self._observer, parent, partitions)
         return made
 
     async def has_class(self, retention_class: int) -> bool:
@@ -134,37 +131,11 @@ class Partitions:
 
     async def over(self, retention_class: int, position: int) -> list[Partition]:
         """Find the partitions of a class all of whose events are at or below a position, oldest first."""
-        rows = await self._database.fetch(
-            "SELECT relname::text, pg_get_expr(relpartbound, pg_class.oid) FROM pg_inherits"
-            " JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = to_regclass(%b::text)",
-            f"events_c{retention_class}",
-        )
-        found = []
-        for name, bound in rows:
-            match = _BOUNDS.search(bound)
-            if match is not None and int(match[1]) >= 0 and int(match[2]) <= position + 1:
-                found.append(Partition(name, int(match[1]), int(match[2])))
-        return sorted(found, key=lambda one: one.low)
+        return await partitions_over(self._database, f"events_c{retention_class}", position)
 
     async def drop(self, partition: Partition) -> bool:
         """Drop a partition with all that is in it; False if somebody reads it for too long: try again."""
-        try:
-            async with self._database.transaction() as transaction:
-                await _be_brief(transaction)
-                await transaction.execute(f"DROP TABLE IF EXISTS {partition.name}")
-        except Unavailable:
-            self._observer(PartitionBusy(partition.name))
-            return False
-        self._observer(PartitionDropped(partition.name))
-        return True
-
-    async def _names(self, retention_class: int) -> set[str]:
-        rows = await self._database.fetch(
-            "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-            " WHERE inhparent = %b::text::regclass",
-            f"events_c{retention_class}",
-        )
-        return {name for (name,) in rows}
+        return await drop_partition(self._database, self._observer, partition)
 
     async def _make_class(self, retention_class: int) -> None:
         parent = f"events_c{retention_class}"
@@ -186,29 +157,75 @@ class Partitions:
             )
         self._observer(PartitionMade(parent))
 
-    async def _make(self, retention_class: int, partition: Partition) -> bool:
-        """Make one partition, unless the default partition already has rows of its span."""
-        parent, name = f"events_c{retention_class}", partition.name
-        span = f"position >= {partition.low} AND position < {partition.high}"
-        async with self._database.transaction() as transaction:
-            # Attaching locks the default partition for a moment.
-            await _be_brief(transaction)
-            await transaction.execute("SELECT pg_advisory_xact_lock(hashtext(%b))", parent)
-            if await _exists(transaction, name):
-                return False
-            if await transaction.fetch_one(f"SELECT 1 FROM {parent}_default WHERE {span} LIMIT 1"):
-                return False
-            await transaction.execute(f"CREATE TABLE {name} ({_LIKE.format(parent)})")
-            await transaction.execute(
-                f"ALTER TABLE {parent} ATTACH PARTITION {name}"
-                f" FOR VALUES FROM ({partition.low}) TO ({partition.high})"
-            )
-        return True
-
-
 def position_at(ms: int) -> int:
     """The first position of a millisecond; that of the first millisecond there is, for those before it."""
     return make(max(ms, EPOCH_MS), 0, 0)
+
+
+async def make_partitions(
+    database: Database, observer: Observer, parent: str, wanted: Iterable[Partition]
+) -> list[str]:
+    """Make those partitions of a table that are missing; returns their names."""
+    rows = await database.fetch(
+        "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+        " WHERE inhparent = %b::text::regclass",
+        parent,
+    )
+    existing = {name for (name,) in rows}
+    made = []
+    for partition in wanted:
+        if partition.name not in existing and await _make(database, parent, partition):
+            made.append(partition.name)
+            observer(PartitionMade(partition.name))
+    return made
+
+
+async def partitions_over(database: Database, parent: str, position: int) -> list[Partition]:
+    """Find the partitions of a table all of whose rows are at or below a position, oldest first."""
+    rows = await database.fetch(
+        "SELECT relname::text, pg_get_expr(relpartbound, pg_class.oid) FROM pg_inherits"
+        " JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = to_regclass(%b::text)",
+        parent,
+    )
+    found = []
+    for name, bound in rows:
+        match = _BOUNDS.search(bound)
+        if match is not None and int(match[1]) >= 0 and int(match[2]) <= position + 1:
+            found.append(Partition(name, int(match[1]), int(match[2])))
+    return sorted(found, key=lambda one: one.low)
+
+
+async def drop_partition(database: Database, observer: Observer, partition: Partition) -> bool:
+    """Drop a partition with all that is in it; False if somebody reads it for too long: try again."""
+    try:
+        async with database.transaction() as transaction:
+            await _be_brief(transaction)
+            await transaction.execute(f"DROP TABLE IF EXISTS {partition.name}")
+    except Unavailable:
+        observer(PartitionBusy(partition.name))
+        return False
+    observer(PartitionDropped(partition.name))
+    return True
+
+
+async def _make(database: Database, parent: str, partition: Partition) -> bool:
+    """Make one partition, unless the default partition already has rows of its span."""
+    name = partition.name
+    span = f"position >= {partition.low} AND position < {partition.high}"
+    async with database.transaction() as transaction:
+        # Attaching locks the default partition for a moment.
+        await _be_brief(transaction)
+        await transaction.execute("SELECT pg_advisory_xact_lock(hashtext(%b))", parent)
+        if await _exists(transaction, name):
+            return False
+        if await transaction.fetch_one(f"SELECT 1 FROM {parent}_default WHERE {span} LIMIT 1"):
+            return False
+        await transaction.execute(f"CREATE TABLE {name} ({_LIKE.format(parent)})")
+        await transaction.execute(
+            f"ALTER TABLE {parent} ATTACH PARTITION {name}"
+            f" FOR VALUES FROM ({partition.low}) TO ({partition.high})"
+        )
+    return True
 
 
 async def _be_brief(transaction: Transaction) -> None:
@@ -219,13 +236,13 @@ async def _exists(transaction: Transaction, name: str) -> bool:
     return await transaction.fetch_one("SELECT 1 FROM pg_class WHERE relname = %b", name) is not None
 
 
-def _months(now_ms: int) -> Iterator[Partition]:
-    """The months from this one on that class 0 should have partitions for."""
+def months(parent: str, now_ms: int) -> Iterator[Partition]:
+    """The months from this one on that a table which is parted by months should have partitions for."""
     now = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
     this_month = now.year * 12 + now.month - 1
-    for months in range(this_month, this_month + MONTHS_AHEAD + 1):
-        name = f"events_c0_{months // 12}_{months % 12 + 1:02}"
-        yield Partition(name, _month_start(months), _month_start(months + 1))
+    for month in range(this_month, this_month + MONTHS_AHEAD + 1):
+        name = f"{parent}_{month // 12}_{month % 12 + 1:02}"
+        yield Partition(name, _month_start(month), _month_start(month + 1))
 
 
 def _month_start(months: int) -> int:

@@ -1,6 +1,7 @@
 """Drives one session: does its requests, pushes its deltas, lets go of it all when the connection ends."""
 
 import asyncio
+from collections.abc import Hashable
 from contextlib import nullcontext
 from typing import Protocol
 
@@ -14,12 +15,13 @@ from clients.websocket.session import (
     WindowMoved,
 )
 from homeserver.core.errors import MatrixError, MissingToken, UnknownToken
-from homeserver.core.requester import Requester
+from homeserver.core.requester import Admission, Requester
 from homeserver.ephemeral.presence import Presence
 from homeserver.http.authenticate import Authenticator
 from homeserver.http.channel import Responder
 from homeserver.http.dispatch import RawRequest
 from homeserver.runtime.tasks import Tasks
+from homeserver.sync.assemble import Delta
 from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Follower, Sync
 from homeserver.sync.request import SyncRequest, parse_since
@@ -82,9 +84,12 @@ class Connection:
         self._session = Session(access_token)
         self._requests: set[asyncio.Task[None]] = set()
         self._stream: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
         self._is_writable = True
         self._is_over = False
         self._room_made = Waiter()
+        self._admission: Admission | None = None
+        self._admitted_token: str | None = None
 
     def message(self, data: bytes) -> None:
         """Take one message of the client."""
@@ -99,6 +104,8 @@ class Connection:
                 self._requests.add(task)
                 task.add_done_callback(self._requests.discard)
             case WindowMoved():
+                if self._follower is not None:
+                    self._follower.acknowledge(event.token)
                 self._room_made.ring()
             case StreamStarted():
                 self._stop_stream()
@@ -136,7 +143,7 @@ class Connection:
     def _stop_stream(self) -> None:
         if self._stream is not None:
             self._stream.cancel()
-            self._stream = None
+            self._stream = self._follower = None
 
     async def _answer(self, made: RequestMade) -> None:
         request = made.request
@@ -165,6 +172,7 @@ class Connection:
             presence = self._services.presence
             here = _NOBODY if presence is None else presence.here(requester, options.set_presence)
             async with here, self._services.sync.following(request) as follower:
+                self._follower = follower
                 await self._follow(follower, requester)
         except MatrixError as error:
             self._wire.send(self._session.fail_stream(error))
@@ -182,10 +190,33 @@ class Connection:
                 current = await self._requester()
                 if current is not requester and current != requester:
                     raise UnknownToken("The access token is now another session's; start the stream anew.")
-                self._wire.send(self._session.delta(delta.token.encode(), delta.body))
+                body = await follower.with_key_counts(delta) if is_first else delta.body
+                self._wire.send(self._session.delta(delta.token.encode(), body))
                 is_first = False
             if not more:
-                await follower.wait()
+                await follower.listen(lambda: self._tell(follower, requester))
+
+    def _tell(self, follower: Follower, requester: Requester) -> Hashable:
+        """Push what many are told alike, without waking the stream's task; see `Listener`."""
+        if not (self._is_writable and self._session.may_push) or not self._is_admitted(requester):
+            return None
+        delta = follower.glance()
+        if not isinstance(delta, Delta):
+            return delta
+        if not delta.is_empty:
+            self._wire.send(self._session.shared_delta(delta))
+        return True
+
+    def _is_admitted(self, requester: Requester) -> bool:
+        """Say whether the token stands for the requester still; False also if it must be looked up."""
+        authenticator, token = self._services.authenticator, self._session.access_token
+        admission = self._admission
+        if admission is None or token is not self._admitted_token or not authenticator.is_valid(admission):
+            admission = self._admission = None if token is None else authenticator.known(token)
+            self._admitted_token = token
+        if admission is None:
+            return False
+        return admission.requester is requester or admission.requester == requester
 
     async def _room(self) -> None:
         while True:

@@ -22,6 +22,7 @@ from clients.websocket.frames import (
 )
 from clients.websocket.resume import Unacknowledged
 from homeserver.core.errors import BadJson, LimitExceeded, MatrixError
+from homeserver.sync.assemble import Delta
 
 __all__ = ["Closing", "Event", "RequestMade", "Session", "StreamStarted", "StreamStopped", "WindowMoved"]
 
@@ -53,7 +54,9 @@ class StreamStopped:
 
 @dataclass(frozen=True, slots=True)
 class WindowMoved:
-    """Deltas were acknowledged: there is room for more."""
+    """Deltas were acknowledged, up to the one with this token: there is room for more."""
+
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class Session:
         try:
             frame = decode_frame(data)
             if isinstance(frame, Acknowledge):
-                return WindowMoved() if self._unacknowledged.acknowledge(frame.token) else None
+                return WindowMoved(frame.token) if self._unacknowledged.acknowledge(frame.token) else None
             if isinstance(frame, RequestFrame):
                 return self._request(frame)
         except MatrixError as error:
@@ -137,6 +140,14 @@ class Session:
         assert self.may_push, "no room for another delta"
         frame = delta_frame(body)
         self._unacknowledged.sent(token, len(frame))
+        return frame
+
+    def shared_delta(self, delta: Delta) -> bytes:
+        """The frame of one delta that others get, too; only while `may_push`."""
+        frame = delta.frame
+        if frame is None:
+            frame = delta.frame = delta_frame(delta.body)
+        self._unacknowledged.sent(delta.token.encode(), len(frame))
         return frame
 
     def fail_stream(self, error: MatrixError) -> bytes:

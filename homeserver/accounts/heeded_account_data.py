@@ -1,6 +1,6 @@
 """What the server itself heeds of users' account data: read once, then kept current from the bus."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -38,6 +38,11 @@ class HeededAccountData:
     async def ignored_by(self, user_id: str) -> frozenset[str]:
         """The users whose messages and invites this user is not shown."""
         return await self._ignored.of(user_id)
+
+    async def ignoring(self, user_id: str, among: Collection[str]) -> Collection[str]:
+        """Those of some users who ignore a user."""
+        ignored = await self._ignored.of_several(among)
+        return {one for one, whom in ignored.items() if user_id in whom}
 
     async def blocks_invites(self, user_id: str) -> bool:
         """Whether nobody may invite this user."""
@@ -77,6 +82,25 @@ class _Heeded(Generic[Value]):
             known = self._understood(user_id, content)
             self._known.put(user_id, known)
         return known
+
+    async def of_several(self, user_ids: Collection[str]) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        missing = []
+        for user_id in user_ids:
+            known = self._known.get(user_id)
+            if known is None:
+                missing.append(user_id)
+            else:
+                found[user_id] = known
+        if missing:
+            contents = await account_data.of_users(self._queries, missing, self._type)
+            for user_id in missing:
+                known = self._known.get(user_id)  # see `of`
+                if known is None:
+                    known = self._understood(user_id, contents.get(user_id))
+                    self._known.put(user_id, known)
+                found[user_id] = known
+        return found
 
     def take_in(self, change: AccountDataChange) -> None:
         if change.type == self._type:

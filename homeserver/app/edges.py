@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from clients.admin.registration_tokens import AdminRegistrationTokensEndpoints
 from clients.admin.reports import AdminReportsEndpoints
 from clients.endpoints.account import AccountEndpoints
 from clients.endpoints.account_data import AccountDataEndpoints
@@ -107,6 +108,7 @@ def _accounts(
         default_room_version=configuration.rooms.default_room_version,
         delayed_event_ms_max=configuration.rooms.delayed_event_ms_max,
     )
+    yield AdminRegistrationTokensEndpoints(tokens=services.accounts.registration_tokens)
     yield AuthFallbackEndpoints(interactive=interactive, stages=services.accounts.stages)
     yield DevicesEndpoints(devices=devices, reauthentication=services.accounts.reauthentication)
     yield LoginEndpoints(

@@ -10,7 +10,7 @@ from homeserver.core.event.pdu import Event
 
 __all__ = [
     "AccountDataChange", "Change", "DeviceListChange", "EventChange", "KeyCountsChange", "PresenceChange",
-    "ReceiptChange", "ToDeviceChange", "TypingChange",
+    "ReceiptChange", "StickyChange", "ToDeviceChange", "TypingChange",
 ]  # fmt: skip
 
 _MEMBER = "m.room.member"
@@ -40,6 +40,7 @@ class EventChange(Change):
         transaction_id: the client's transaction ID, shown only to the session that sent it.
         session_id: that session (`Requester.session_id`).
         device_id: the device of that session.
+        delay_id: of an event that was a delayed one: its ID until then, for that session too.
         redacted: for a redaction that took effect: the event it redacted, as it is after the redaction.
         state_group: the state before the event, as storage numbers it.
         is_current: a state event became part of the current state; False if state resolution prefers another.
@@ -57,6 +58,7 @@ class EventChange(Change):
     transaction_id: str | None = None
     session_id: int | None = None
     device_id: str | None = None
+    delay_id: str | None = None
     redacted: Event | None = None
     state_group: int = 0
     is_current: bool = True
@@ -80,6 +82,19 @@ class EventChange(Change):
     def lost_members(self) -> list[str]:
         """The users whose member event the current state lost with this change, without another."""
         return [state_key for event_type, state_key in self.removed if event_type == _MEMBER]
+
+
+@dataclass(slots=True, eq=False)
+class StickyChange(Change):
+    """A sticky event that was soft-failed when it came passes with the state that the room has now.
+
+    Attributes:
+        room_id: the room.
+        event: the event. It has no place in the timeline.
+    """
+
+    room_id: str
+    event: Event
 
 
 @dataclass(slots=True, eq=False)

@@ -7,11 +7,15 @@ reader's place is a vector of one position per writer.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
+from copy import copy
 from types import MappingProxyType
+from typing import Self
 
 __all__ = [
-    "EPHEMERAL_WRITER_OFFSET", "EPOCH_MS", "POSITION_MAX", "SEQUENCE_MAX", "WRITER_ID_MAX", "SnowflakeClock",
-    "SyncToken", "make", "ms_of", "pagination_token", "parse_pagination_token", "sequence_of", "writer_of",
+    "EPHEMERAL_WRITER_OFFSET", "EPOCH_MS", "POSITION_MAX", "SEQUENCE_MAX", "WRITER_ID_MAX", "PartialToken",
+    "SnowflakeClock",
+    "SyncToken", "make", "ms_of", "pagination_token", "parse_pagination_token", "sequence_of",
+    "writer_of",
 ]  # fmt: skip
 
 EPOCH_MS = 1_704_067_200_000  # 2024-01-01T00:00:00Z
@@ -30,6 +34,8 @@ what of the two has been heard. Lower ones are leased."""
 _WRITERS_PER_TOKEN_MAX = WRITER_ID_MAX + 1
 _TOKEN_CHARACTERS_MAX = 16_384
 _VERSION = "s1"
+_PARTIAL = "~"
+_STICKY = "."
 
 
 def make(ms: int, writer_id: int, sequence: int) -> int:
@@ -103,13 +109,18 @@ class SyncToken:
     """A reader's place: the vector of the positions up to which it has heard each writer.
 
     Immutable and comparable. A writer that is not in it has been heard up to nothing.
+
+    Attributes:
+        sticky_after: the sticky events above this position are still to be told, since there were many; None:
+            those that have been heard were told.
     """
 
-    __slots__ = ("_positions", "_text")
+    __slots__ = ("_positions", "_text", "sticky_after")
 
     def __init__(self, positions: Mapping[int, int] | None = None) -> None:
         self._positions: dict[int, int] = dict(positions) if positions else {}
         self._text: str | None = None
+        self.sticky_after: int | None = None
 
     @property
     def positions(self) -> Mapping[int, int]:
@@ -128,6 +139,14 @@ class SyncToken:
         token = SyncToken.__new__(SyncToken)
         token._positions = {**self._positions, writer_id: position}  # noqa: SLF001 - another of our own
         token._text = None  # noqa: SLF001 - another of our own
+        token.sticky_after = None
+        return token
+
+    def with_sticky_after(self, position: int) -> Self:
+        """Return the same place, with sticky events told only up to a position."""
+        token = copy(self)
+        token._text = None
+        token.sticky_after = position
         return token
 
     def merge(self, other: "SyncToken") -> "SyncToken":
@@ -139,7 +158,13 @@ class SyncToken:
 
     def covers_all_of(self, other: "SyncToken") -> bool:
         """Whether whatever the other has heard has been heard."""
-        return all(self.covers(position) for position in other.positions.values())
+        if self is other:
+            return True
+        positions = self._positions
+        for writer_id, position in other._positions.items():  # noqa: SLF001 - another of our own
+            if positions.get(writer_id, 0) < position:
+                return False
+        return True
 
     @property
     def highest(self) -> int:
@@ -151,6 +176,19 @@ class SyncToken:
         """The lowest position of any writer of what is stored: whatever is above it may be new."""
         return min(self._stored(), default=0)
 
+    def covers_message(self, position: int) -> bool:
+        """Whether the message to the device at this position has been told."""
+        return self.covers(position)
+
+    @property
+    def messages_after(self) -> int:
+        """Whatever message to the device is above this may not have been told."""
+        return self.lowest
+
+    def messages_until(self) -> list[tuple[int, int]]:
+        """Up to where each writer's messages to the device have been told: (writer, position)."""
+        return [(writer_of(position), position) for position in self._stored()]
+
     def _stored(self) -> list[int]:
         positions = self._positions
         return [positions[writer_id] for writer_id in positions if writer_id < EPHEMERAL_WRITER_OFFSET]
@@ -160,7 +198,10 @@ class SyncToken:
         text = self._text
         if text is None:
             packed = b"".join([position.to_bytes(8, "big") for position in sorted(self._positions.values())])
-            text = self._text = _VERSION + urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+            text = _VERSION + urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+            if self.sticky_after is not None:
+                text += f"{_STICKY}{self.sticky_after}"
+            self._text = text
         return text
 
     @classmethod
@@ -170,6 +211,15 @@ class SyncToken:
         Raises:
             ValueError: not one that `encode` wrote.
         """
+        whole, tilde, until = text.partition(_PARTIAL)
+        if tilde:
+            return PartialToken.of(cls.parse(whole), parse_pagination_token("p" + until))
+        whole, dot, after = text.partition(_STICKY)
+        if dot:
+            token = cls.parse(whole).with_sticky_after(parse_pagination_token("p" + after))
+            if token.encode() != text:
+                raise ValueError("The token is not one that this server gave.")
+            return token
         body = text.removeprefix(_VERSION)
         if len(body) == len(text) or len(text) > _TOKEN_CHARACTERS_MAX:
             raise ValueError("The token is not one that this server gave.")
@@ -185,13 +235,61 @@ class SyncToken:
         return token
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SyncToken) and self._positions == other._positions
+        if not isinstance(other, SyncToken):
+            return False
+        return self._positions == other._positions and self.sticky_after == other.sticky_after
 
     def __hash__(self) -> int:
         return hash(frozenset(self._positions.values()))
 
     def __repr__(self) -> str:
         return f"<SyncToken {self._positions}>"
+
+
+class PartialToken(SyncToken):
+    """The place of a reader who has not been told of all messages to the device yet, since there were many.
+
+    Attributes:
+        messages_told: those at or below this position have been told.
+    """
+
+    __slots__ = ("messages_told",)
+
+    def __init__(self, positions: Mapping[int, int], messages_told: int) -> None:
+        super().__init__(positions)
+        self.messages_told = messages_told
+
+    @classmethod
+    def of(cls, token: SyncToken, messages_told: int) -> "PartialToken":
+        """Return the same place, with messages told only up to a position."""
+        partial = cls(token.positions, messages_told)
+        partial.sticky_after = token.sticky_after
+        return partial
+
+    def covers_message(self, position: int) -> bool:
+        """Whether the message to the device at this position has been told."""
+        return position <= self.messages_told and self.covers(position)
+
+    @property
+    def messages_after(self) -> int:
+        """Whatever message to the device is above this may not have been told."""
+        return min(self.lowest, self.messages_told)
+
+    def messages_until(self) -> list[tuple[int, int]]:
+        """Up to where each writer's messages to the device have been told: (writer, position)."""
+        return [(writer, min(position, self.messages_told)) for writer, position in super().messages_until()]
+
+    def encode(self) -> str:
+        """Write the token, URL-safe."""
+        return f"{super().encode()}{_PARTIAL}{self.messages_told}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PartialToken):
+            return False
+        return self.messages_told == other.messages_told and super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return hash((super().__hash__(), self.messages_told))
 
 
 def pagination_token(position: int) -> str:

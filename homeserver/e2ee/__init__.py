@@ -1,1 +1,1 @@
-"""End-to-end encryption: the keys of devices, what devices send each other, and backups; nothing here can read them."""
+"""End-to-end encryption: the keys of devices, what they send each other, and backups; all of it unread."""

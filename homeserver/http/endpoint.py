@@ -36,6 +36,7 @@ class RateLimit(Enum):
     REGISTRATION = "registration"
     PROFILE = "profile"
     REPORT = "report"
+    TO_DEVICE = "to_device"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from homeserver.core.positions import SyncToken, pagination_token
 from homeserver.sync.request import Window
 from homeserver.sync.sight import Sight
 from homeserver.sync.timeline import Timeline
-from homeserver.sync.timeline_event import event_json
+from homeserver.sync.timeline_event import TimelineEvent, event_json
 
-__all__ = ["Body", "room_part"]
+__all__ = ["Body", "room_part", "selected"]
 
 
 class Body:
@@ -21,19 +21,32 @@ class Body:
     Attributes:
         account_data: global events, encoded.
         presence: events, encoded.
+        to_device: events, encoded.
+        encryption: further members of the whole, encoded: device lists, counts of keys.
         joined, invited, knocked, left: the rooms of each section, by ID: what is in the braces, encoded.
             Who comes first puts a room there; the others `add` to it.
+        is_shared: others who ask for the same and have heard as much are told this, too.
+        senders: (room ID, user ID) of those whose member events the client is taken to know.
+        told: the events of the timelines of joined rooms.
     """
 
-    __slots__ = ("account_data", "invited", "joined", "knocked", "left", "presence")
+    __slots__ = (
+        "account_data", "encryption", "invited", "is_shared", "joined", "knocked", "left", "presence", "senders",
+        "to_device", "told",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.account_data: list[bytes] = []
         self.presence: list[bytes] = []
+        self.to_device: list[bytes] = []
+        self.encryption: list[bytes] = []
         self.joined: dict[str, bytes] = {}
         self.invited: dict[str, bytes] = {}
         self.knocked: dict[str, bytes] = {}
         self.left: dict[str, bytes] = {}
+        self.is_shared = True
+        self.senders: list[tuple[str, str]] = []
+        self.told: dict[str, Sequence[TimelineEvent]] = {}
 
     @staticmethod
     def add(rooms: dict[str, bytes], room_id: str, part: bytes) -> None:
@@ -44,14 +57,17 @@ class Body:
     @property
     def is_empty(self) -> bool:
         """There is nothing to tell."""
-        if self.joined or self.account_data or self.presence:
+        if self.joined or self.account_data or self.presence or self.to_device or self.encryption:
             return False
         return not (self.invited or self.knocked or self.left)
 
     def encode(self, next_batch: SyncToken) -> bytes:
         """The JSON of the whole."""
         token = next_batch.encode().encode()
-        others = (self.account_data, self.presence, self.invited, self.knocked, self.left)
+        others = (
+            self.account_data, self.presence, self.to_device, self.encryption, self.invited, self.knocked,
+            self.left,
+        )  # fmt: skip
         if self.joined and not any(others):
             if len(self.joined) == 1:  # the live case: without the joining
                 ((room_id, part),) = self.joined.items()
@@ -63,6 +79,9 @@ class Body:
             parts.append(b'"account_data":{"events":[%b]}' % b",".join(self.account_data))
         if self.presence:
             parts.append(b'"presence":{"events":[%b]}' % b",".join(self.presence))
+        if self.to_device:
+            parts.append(b'"to_device":{"events":[%b]}' % b",".join(self.to_device))
+        parts += self.encryption
         sections = [
             b'"%b":{%b}' % (name, _rooms(rooms))
             for name, rooms in (
@@ -122,15 +141,16 @@ def _timeline_events(window: Window, timeline: Timeline, sight: Sight | None) ->
         told = [shown.json(now_ms, session_id) for shown in events]
     else:
         told = [shown.json(now_ms, session_id, sight.membership(shown.position)) for shown in events]
-    return told if wanted.event_fields is None else _selected(told, wanted.event_fields)
+    return told if wanted.event_fields is None else selected(told, wanted.event_fields)
 
 
 def _state_events(wanted: Filter, events: Iterable[Event]) -> list[bytes]:
     if wanted.event_format == "federation":
         return [event.canonical for event in events]
     told = [event_json(event) for event in events]
-    return told if wanted.event_fields is None else _selected(told, wanted.event_fields)
+    return told if wanted.event_fields is None else selected(told, wanted.event_fields)
 
 
-def _selected(events: Iterable[bytes], fields: Sequence[str]) -> list[bytes]:
+def selected(events: Iterable[bytes], fields: Sequence[str]) -> list[bytes]:
+    """Leave of events only the fields that a filter wants."""
     return [orjson.dumps(select_fields(orjson.loads(event), fields)) for event in events]

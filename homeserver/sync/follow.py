@@ -1,18 +1,23 @@
 """Following the streams: what a long poll does once and a WebSocket does for as long as it lasts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 
-from homeserver.core.positions import SyncToken
+from homeserver.core.positions import PartialToken, SyncToken
 from homeserver.runtime.clock import Clock
 from homeserver.sync.assemble import Assembler, Delta
+from homeserver.sync.fan_out import Bell, FanOut, Listener
+from homeserver.sync.live_inboxes import Inbox
 from homeserver.sync.live_users import LiveUser
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import SyncRequest
-from homeserver.sync.waiter import Waiter
+from homeserver.sync.shared_deltas import SharedDeltas
 
 __all__ = ["Follower", "Sync"]
+
+SHARED_MAX = 20
+"""What many have not heard yet is hardly more than this."""
 
 
 class Follower:
@@ -22,30 +27,95 @@ class Follower:
         self,
         request: SyncRequest,
         user: LiveUser,
-        waiter: Waiter,
+        bell: Bell,
+        inbox: Inbox,
         *,
         notifier: Notifier,
         assembler: Assembler,
+        shared: SharedDeltas,
     ) -> None:
         self._request = request
         self._user = user
-        self._waiter = waiter
+        self._bell = bell
+        self._inbox = inbox
         self._notifier = notifier
         self._assembler = assembler
+        self._shared = shared
         self._since = request.since
+        self._view = shared.view_of(request)
+        self._noted: int | None = None  # how much of the user's news was told; None if that is not known
 
     async def look(self) -> tuple[Delta, bool]:
         """The next delta, maybe empty, at once; and whether there is more behind it."""
+        heard, positions = self._notifier.heard, self._shared_positions()
+        delta = self._find(heard, positions)
+        if delta is not None:
+            return delta, False
         # Forget rings first: what is published from here on, while the delta is made too, rings again.
-        self._waiter.clear()
-        now = self._stop_at(self._notifier.heard)
-        delta = await self._assembler.assemble(self._request, self._user, self._since, now)
+        self._bell.clear()
+        noted = self._user.noted
+        now = self._stop_at(heard)
+        delta = await self._assembler.assemble(self._request, self._user, self._since, now, self._inbox)
         self._since = delta.token
-        return delta, now is not self._notifier.heard
+        is_up_to_date = delta.token is heard
+        self._noted = noted if is_up_to_date else None
+        if positions and delta.is_shared and is_up_to_date:
+            self._shared.put(heard, self._view, positions, delta)
+        return delta, now is not self._notifier.heard or isinstance(delta.token, PartialToken)
+
+    def glance(self) -> Delta | Hashable:
+        """The next delta, if it is at hand because somebody else was told the same.
+
+        If it is not, a name for what would be told; or None, if it is told to nobody else.
+        """
+        positions = self._shared_positions()
+        delta = self._find(self._notifier.heard, positions)
+        if delta is not None:
+            return delta
+        return (self._view, positions) if positions else None
+
+    def _shared_positions(self) -> tuple[int, ...] | None:
+        """The positions of all that is new, if it is told to everybody in the same words."""
+        if self._noted is None or self._bell.is_private or self._user.ignored or not self._inbox.is_quiet:
+            return None
+        count = self._user.noted - self._noted
+        return self._user.last_positions(count) if 0 < count <= SHARED_MAX else None
+
+    def _find(self, heard: SyncToken, positions: tuple[int, ...] | None) -> Delta | None:
+        if positions is None:
+            return None
+        delta = self._shared.find(heard, self._view, positions)
+        if delta is None or (delta.senders and not self._knows(delta.senders)):
+            return None
+        self._bell.clear()
+        self._since, self._noted = delta.token, self._user.noted
+        return delta
+
+    def _knows(self, senders: Sequence[tuple[str, str]]) -> bool:
+        session_id, lazy_members = self._request.requester.session_id, self._assembler.lazy_members
+        return not any(
+            lazy_members.untold(session_id, room_id, (user_id,), self._since) for room_id, user_id in senders
+        )
+
+    async def with_key_counts(self, delta: Delta) -> bytes:
+        """The body of a delta, with what the device has left of keys, changed or not."""
+        if delta.has_key_counts:
+            return delta.body
+        part = await self._notifier.key_counts.part(self._request.requester)
+        return b"%b,%b}" % (delta.body[:-1], part)
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Sleep until something happens that was not looked at; False if the time ran out first."""
-        return await self._waiter.wait(timeout_s)
+        return await self._bell.wait(timeout_s)
+
+    async def listen(self, listener: Listener) -> None:
+        """Sleep until something happens that the listener, by way of `glance`, could not tell."""
+        await self._bell.listen(listener)
+
+    def acknowledge(self, token: str) -> None:
+        """Take note that the client has got the delta with this token, and all before it."""
+        if not self._inbox.is_quiet:
+            self._inbox.acknowledge(SyncToken.parse(token))
 
     def _stop_at(self, heard: SyncToken) -> SyncToken:
         """How far to look: where paging forward is asked for, only as far as one page of events."""
@@ -70,24 +140,33 @@ class Sync:
         self._notifier = notifier
         self._clock = clock
         self._assembler = Assembler(reads=reads, notifier=notifier, clock=clock)
+        self._shared = SharedDeltas()
+        self._fan_out = FanOut()
 
     @asynccontextmanager
     async def following(self, request: SyncRequest) -> AsyncIterator[Follower]:
         """Follow the streams for the duration of a block: from before the first look, nothing is missed."""
         user = await self._notifier.users.find(request.requester.user_id)
-        with user.waiting() as waiter:
-            yield Follower(request, user, waiter, notifier=self._notifier, assembler=self._assembler)
+        bell = Bell(self._fan_out)
+        inbox = self._notifier.inboxes.of(request.requester)
+        if request.since is not None:
+            inbox.acknowledge(request.since)
+        with user.waiting(bell), inbox.listening(bell):
+            yield Follower(
+                request, user, bell, inbox, notifier=self._notifier, assembler=self._assembler,
+                shared=self._shared,
+            )  # fmt: skip
 
     async def respond(self, request: SyncRequest) -> bytes:
         """The body of a `/sync` response: at once if there is anything to tell, else when there is."""
         async with self.following(request) as follower:
             delta, more = await follower.look()
             if request.since is None or request.full_state or request.timeout_ms <= 0:
-                return delta.body
+                return await follower.with_key_counts(delta)
             deadline_ms = self._clock.monotonic_ms() + request.timeout_ms
             while delta.is_empty:
                 left_ms = deadline_ms - self._clock.monotonic_ms()
                 if left_ms <= 0 or not (more or await follower.wait(left_ms / 1000)):
                     break
                 delta, more = await follower.look()
-            return delta.body
+            return await follower.with_key_counts(delta)

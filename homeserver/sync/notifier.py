@@ -6,14 +6,22 @@ from homeserver.cluster.bus import Bus
 from homeserver.core.changes import (
     AccountDataChange,
     Change,
+    DeviceListChange,
     EventChange,
+    KeyCountsChange,
     PresenceChange,
     ReceiptChange,
+    StickyChange,
+    ToDeviceChange,
     TypingChange,
 )
 from homeserver.core.positions import SyncToken
+from homeserver.sync.live_device_lists import LiveDeviceLists
+from homeserver.sync.live_inboxes import LiveInboxes
+from homeserver.sync.live_key_counts import LiveKeyCounts
 from homeserver.sync.live_presence import ROOM_MEMBERS_MAX_DEFAULT, LivePresence
 from homeserver.sync.live_rooms import LiveRooms
+from homeserver.sync.live_stickies import LiveStickies
 from homeserver.sync.live_users import LiveUsers
 from homeserver.sync.members import RoomMembers
 from homeserver.sync.ports import SyncReads
@@ -32,7 +40,11 @@ class Notifier:
         users: the users who are here.
         members: members by room, for summaries.
         live_rooms: who types in rooms, and who has read how far lately.
+        live_stickies: which events are sticky now.
         presence: how everybody is, and who is told of whom.
+        inboxes: what waits for the devices that are here.
+        device_lists: whose devices those who are here are to ask for.
+        key_counts: how many one-time keys the devices that are here have left.
         watch: who looks into rooms that they are not in.
     """
 
@@ -44,7 +56,11 @@ class Notifier:
         self.users = LiveUsers(reads, lambda: self.heard)
         self.members = RoomMembers(reads)
         self.watch = RoomWatch()
+        self.inboxes = LiveInboxes(reads)
+        self.device_lists = LiveDeviceLists(reads, self.users)
+        self.key_counts = LiveKeyCounts(reads, self.users)
         self.live_rooms = LiveRooms(heads)
+        self.live_stickies = LiveStickies(heads)
         self.presence = LivePresence(reads, self.users, presence_members_max)
         self._unsubscribe: Callable[[], None] | None = None
 
@@ -78,18 +94,32 @@ class Notifier:
         for change in changes:
             heard = heard.advance(change.position)
             if isinstance(change, EventChange):
-                if change.is_withheld and not (change.resets or change.removed):
-                    continue
-                self.rooms.append(change)
-                self.members.take_in(change)
-                self.users.take_in(change)
-                self.presence.take_in_event(change)
-                self.watch.ring(change.room_id)
+                self._take_in_event(change)
             elif isinstance(change, AccountDataChange):
                 self.users.take_in_account_data(change)
             elif isinstance(change, ReceiptChange | TypingChange):
                 self.live_rooms.take_in(change)
                 self.users.take_in_live(change)
+            elif isinstance(change, ToDeviceChange):
+                self.inboxes.take_in(change)
+            elif isinstance(change, StickyChange):
+                self.live_stickies.take_in_late(change)
+                self.users.take_in_live(change)
+            elif isinstance(change, DeviceListChange):
+                self.device_lists.take_in(change)
+            elif isinstance(change, KeyCountsChange):
+                self.key_counts.take_in(change)
             elif isinstance(change, PresenceChange):
                 self.presence.take_in(change)
         self.heard = heard
+
+    def _take_in_event(self, change: EventChange) -> None:
+        if change.is_withheld and not (change.resets or change.removed):
+            return
+        self.rooms.append(change)
+        self.members.take_in(change)
+        self.live_stickies.take_in(change)
+        self.users.take_in(change)
+        self.presence.take_in_event(change)
+        self.device_lists.take_in_event(change)
+        self.watch.ring(change.room_id)

@@ -8,9 +8,10 @@ from homeserver.core.changes import AccountDataChange, ReceiptChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
+from homeserver.sync.device_ports import DeviceReads
 from homeserver.sync.timeline_event import TimelineEvent
 
-__all__ = ["MembershipRow", "SyncReads"]
+__all__ = ["MembershipRow", "StickyAsked", "SyncReads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,29 @@ class MembershipRow:
     forgotten: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StickyAsked:
+    """Which sticky events to read.
+
+    Attributes:
+        after: the rooms, by ID, each with the position above which to read.
+        now_ms: what was over by then is left out.
+        ignored: so is what these users sent.
+        limit: so many at most, the oldest.
+    """
+
+    after: Mapping[str, int]
+    now_ms: int
+    ignored: Collection[str]
+    limit: int
+
+
 class SyncReads(Protocol):
     """Reads from the primary database. Rows may be ahead of what was published: readers check positions."""
+
+    @property
+    def devices(self) -> DeviceReads:
+        """The reads of devices and their keys."""
 
     async def heads(self) -> SyncToken:
         """The last position of every writer there ever was."""
@@ -125,3 +147,11 @@ class SyncReads(Protocol):
         self, user_id: str, types: Collection[str]
     ) -> Sequence[AccountDataChange]:
         """Global account data of a user of some types, also what is deleted."""
+
+    async def sticky_events(self, asked: StickyAsked, reader: Requester) -> Sequence[TimelineEvent]:
+        """What is sticky now in some rooms, by position; with what is told to the session that sent it."""
+
+    async def to_device(
+        self, user_id: str, device_id: str, after: int, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """What waits for a device above a position, oldest first: (position, event as JSON)."""

@@ -7,7 +7,10 @@ from homeserver.core.changes import AccountDataChange
 from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
-__all__ = ["ACCOUNT_DATA_UPSERT", "add", "changes_after", "find", "of_rooms", "of_types", "usage_beside"]
+__all__ = [
+    "ACCOUNT_DATA_UPSERT", "add", "changes_after", "find", "of_rooms", "of_types", "of_users",
+    "usage_beside",
+]  # fmt: skip
 
 ACCOUNT_DATA_UPSERT = Statement(
     name="account_data",
@@ -68,6 +71,16 @@ async def of_types(queries: Queries, user_id: str, types: Collection[str]) -> li
             f"{_SELECT} AND room_id = '' AND type = ANY(%b::text[]) ORDER BY position", user_id, list(types)
         )
     )
+
+
+async def of_users(queries: Queries, user_ids: Collection[str], type_: str) -> dict[str, bytes | None]:
+    """The global account data of one type of several users: content, or None where it is deleted."""
+    rows = await queries.fetch(
+        "SELECT user_id, content FROM account_data"
+        " WHERE user_id = ANY(%b::text[]) AND room_id = '' AND type = %b",
+        list(user_ids), type_,
+    )  # fmt: skip
+    return dict(rows)
 
 
 async def usage_beside(

@@ -1,11 +1,12 @@
 """Table family `devices`: the devices of local users. Deleting one deletes its session and tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from storage.tables import to_device
 from storage.tables.queries import Queries
 
-__all__ = ["DeviceRow", "delete", "ensure", "find", "lock", "of_user", "rename"]
+__all__ = ["DeviceRow", "delete", "ensure", "find", "lock", "of_user", "of_users", "rename"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,17 @@ async def ensure(
     queries: Queries, user_id: str, device_id: str, display_name: str | None, now_ms: int
 ) -> None:
     """Insert the device unless it is there, in which case it keeps its name; locks it until the commit."""
-    await queries.execute(
+    row = await queries.fetch_one(
         "INSERT INTO devices (user_id, device_id, display_name, created_ms) VALUES (%s, %s, %s, %s)"
         # An update that changes nothing but takes the lock: two logins at once come one after the other.
-        " ON CONFLICT (user_id, device_id) DO UPDATE SET device_id = excluded.device_id",
+        " ON CONFLICT (user_id, device_id) DO UPDATE SET device_id = excluded.device_id"
+        " RETURNING xmax = 0",
         user_id, device_id, display_name, now_ms,
     )  # fmt: skip
+    assert row is not None, "an upsert yields its row"
+    if row[0]:
+        # What was on its way to an earlier device of this ID when that was deleted is not for this one.
+        await to_device.delete_of(queries, user_id, [device_id])
 
 
 async def of_user(queries: Queries, user_id: str) -> list[DeviceRow]:
@@ -42,6 +48,15 @@ async def of_user(queries: Queries, user_id: str) -> list[DeviceRow]:
         user_id,
     )
     return [DeviceRow(*row) for row in rows]
+
+
+async def of_users(queries: Queries, user_ids: Collection[str]) -> list[tuple[str, str]]:
+    """All devices of some users: (user ID, device ID), by user."""
+    rows = await queries.fetch(
+        "SELECT user_id, device_id FROM devices WHERE user_id = ANY(%b::text[]) ORDER BY user_id, device_id",
+        list(user_ids),
+    )
+    return [(user_id, device_id) for user_id, device_id in rows]
 
 
 async def find(queries: Queries, user_id: str, device_id: str) -> DeviceRow | None:
@@ -82,7 +97,11 @@ async def lock(queries: Queries, user_id: str, device_ids: Sequence[str] | None 
 
 
 async def delete(queries: Queries, user_id: str, device_ids: Sequence[str]) -> list[int]:
-    """Delete devices that this transaction has locked; returns the sessions that ended with them."""
+    """Delete devices that this transaction has locked, with what waits for them.
+
+    Returns the sessions that ended with them.
+    """
+    await to_device.delete_of(queries, user_id, device_ids)
     ended = await queries.fetch(
         "DELETE FROM device_sessions WHERE user_id = %s AND device_id = ANY(%s::text[]) RETURNING session_id",
         user_id, device_ids,

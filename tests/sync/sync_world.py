@@ -3,7 +3,7 @@
 import orjson
 
 from homeserver.cluster.bus import LocalBus
-from homeserver.core.changes import AccountDataChange, EventChange
+from homeserver.core.changes import AccountDataChange, EventChange, ToDeviceChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SnowflakeClock, SyncToken
 from homeserver.core.requester import Requester
@@ -43,6 +43,7 @@ class World:
         self.snowflakes = SnowflakeClock(writer_id)
         self.committed = {}  # room ID → [EventChange]
         self.account_data = {}  # (user ID, room ID or None, type) → AccountDataChange
+        self.inboxes = {}  # (user ID, device ID) → {position: message}
         self.unpublished = []
         self.holds_back = False
         self.reads = 0
@@ -57,6 +58,14 @@ class World:
         self.publish()
         await self.store()
         self.notifier = await Notifier.start(self.bus, self.source)
+        self.sync = Sync(reads=self.source, notifier=self.notifier, clock=self.clock)
+
+    async def start_without_publishing(self):
+        """Start sync anew, as one that has not heard yet of what was committed last."""
+        heard = self.notifier.heard
+        self.notifier.stop()
+        self.notifier = await Notifier.start(self.bus, self.source)
+        self.notifier.heard = heard
         self.sync = Sync(reads=self.source, notifier=self.notifier, clock=self.clock)
 
     async def store(self):
@@ -109,6 +118,27 @@ class World:
     def ignore(self, user_id, *ignored):
         """Commit a user's list of ignored users."""
         self.keep(user_id, "m.ignored_user_list", {"ignored_users": {each: {} for each in ignored}})
+
+    def message(self, *user_ids, **content):
+        """Commit a message to the devices of users and publish it; returns it as the devices are shown it."""
+        self.clock.ms += 1
+        position = self.snowflakes.next(self.clock.ms)
+        event = {"type": "m.test", "sender": "@bob:example.org", "content": content}
+        encoded = orjson.dumps(event)
+        for user_id in user_ids:
+            self.inboxes.setdefault((user_id, "DEVICE"), {})[position] = encoded
+        messages = tuple((user_id, "DEVICE", encoded) for user_id in user_ids)
+        self.unpublished.append(ToDeviceChange(position, messages))
+        if not self.holds_back:
+            self.publish()
+        return event
+
+    def sweep(self):
+        """Delete what was acknowledged."""
+        for user_id, device_id, since in self.notifier.inboxes.take_acknowledged(1_000):
+            waiting = self.inboxes.get((user_id, device_id), {})
+            for position in [each for each in waiting if since.covers_message(each)]:
+                del waiting[position]
 
     def publish(self):
         """Publish what was committed."""
@@ -185,7 +215,15 @@ class World:
                 token = token.advance(change.position)
         for change in self.account_data.values():
             token = token.advance(change.position)
+        for waiting in self.inboxes.values():
+            for position in waiting:
+                token = token.advance(position)
         return token
+
+    async def to_device(self, user_id, device_id, after, limit):
+        self.reads += 1
+        waiting = sorted(self.inboxes.get((user_id, device_id), {}).items())
+        return [each for each in waiting if each[0] > after][:limit]
 
     async def memberships_of(self, user_id):
         self.reads += 1

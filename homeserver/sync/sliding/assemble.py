@@ -75,7 +75,9 @@ class SlidingAssembler:
             reads=reads, timelines=Timelines(reads, notifier.rooms),
             states=RequiredStates(reads, sliding_reads, notifier.rooms), members=notifier.members,
         )  # fmt: skip
-        self._extensions = ExtensionParts(reads, sliding_reads, notifier.live_rooms)
+        self._extensions = ExtensionParts(
+            reads, sliding_reads, notifier.live_rooms, notifier.inboxes
+        )
 
     async def assemble(self, requester: Requester, user: LiveUser, body: SlidingBody, place: Place) -> Answer:
         """Tell what a connection that is at `place` lacks."""

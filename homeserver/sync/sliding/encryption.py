@@ -1,17 +1,8 @@
-"""The extensions `to_device` and `e2ee`: in their shape, with nothing in them until their sources exist."""
+"""The extension `e2ee`: in its shape, with nothing in it until its source exists."""
 
 import orjson
 
-from homeserver.sync.sliding.request import ToDeviceExtension
-
-__all__ = ["encryption_part", "to_device_part"]
-
-_BEGINNING = "0"
-
-
-def to_device_part(asked: ToDeviceExtension) -> bytes:
-    """No messages to the device; the place is where the client was."""
-    return orjson.dumps({"next_batch": asked.since or _BEGINNING, "events": []})
+__all__ = ["encryption_part"]
 
 
 def encryption_part(*, is_incremental: bool) -> bytes:

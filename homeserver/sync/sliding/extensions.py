@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from homeserver.core.positions import SyncToken
+from homeserver.sync.live_inboxes import LiveInboxes
 from homeserver.sync.live_rooms import LiveRooms
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.sliding.account_data import AccountDataExtension
 from homeserver.sync.sliding.connections import Place, Until
-from homeserver.sync.sliding.encryption import encryption_part, to_device_part
+from homeserver.sync.sliding.encryption import encryption_part
 from homeserver.sync.sliding.entry import Entry
 from homeserver.sync.sliding.ephemeral import ReceiptsExtension, TypingExtension
 from homeserver.sync.sliding.lists import Listed
@@ -16,6 +17,7 @@ from homeserver.sync.sliding.look import Look
 from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import RoomExtension, SlidingBody
 from homeserver.sync.sliding.scopes import Scopes
+from homeserver.sync.sliding.to_device import ToDevicePart
 
 __all__ = ["ExtensionParts", "Told"]
 
@@ -40,7 +42,10 @@ class Told:
 class ExtensionParts:
     """Asks every extension that is enabled."""
 
-    def __init__(self, reads: SyncReads, sliding_reads: SlidingReads, live_rooms: LiveRooms) -> None:
+    def __init__(
+        self, reads: SyncReads, sliding_reads: SlidingReads, live_rooms: LiveRooms, inboxes: LiveInboxes
+    ) -> None:
+        self._to_device = ToDevicePart(inboxes)
         self._account_data = AccountDataExtension(reads)
         self._typing = TypingExtension(live_rooms)
         self._receipts = ReceiptsExtension(reads, sliding_reads, live_rooms)
@@ -78,7 +83,9 @@ class ExtensionParts:
             found |= is_new
             parts.append(b'"typing":' + part)
         if asked is not None and asked.to_device is not None and asked.to_device.enabled:
-            parts.append(b'"to_device":' + to_device_part(asked.to_device))
+            part, is_new = await self._to_device.tell(look, asked.to_device)
+            found |= is_new
+            parts.append(b'"to_device":' + part)
         if asked is not None and asked.e2ee is not None and asked.e2ee.enabled:
             parts.append(b'"e2ee":' + encryption_part(is_incremental=look.since is not None))
         if not told.is_settled:

@@ -22,6 +22,8 @@ REQUIRED_STATE_MAX = 200
 RANGES_MAX = 20
 FILTER_VALUES_MAX = 100
 TEXT_CHARACTERS_MAX = 255
+PLACE_CHARACTERS_MAX = 16_384
+MESSAGES_MAX = 100
 
 _Place = Annotated[int, msgspec.Meta(ge=0)]
 _Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]
@@ -68,10 +70,11 @@ class RoomExtension(msgspec.Struct):
 
 
 class ToDeviceExtension(msgspec.Struct):
-    """Messages to the device."""
+    """Messages to the device: at most `limit` after those up to `since`."""
 
     enabled: bool = False
-    since: _Text | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] = MESSAGES_MAX
+    since: Annotated[str, msgspec.Meta(max_length=PLACE_CHARACTERS_MAX)] | None = None
 
 
 class EncryptionExtension(msgspec.Struct):

@@ -3,6 +3,8 @@
 Spec: https://github.com/matrix-org/matrix-spec-proposals/pull/4186
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 from homeserver.cluster.bus import Bus
 from homeserver.core.requester import Requester
 from homeserver.runtime.clock import Clock
@@ -14,6 +16,8 @@ from homeserver.sync.sliding.connections import Connections
 from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import SlidingBody, check_limits
 from homeserver.sync.sliding.room_facts import RoomFacts
+from homeserver.sync.sliding.to_device import place_of
+from homeserver.sync.waiter import Waiter
 
 __all__ = ["SlidingSync"]
 
@@ -53,7 +57,7 @@ class SlidingSync:
             place, turn = self._connections.find(requester, body.conn_id, pos)
         user = await self._notifier.users.find(requester.user_id)
         deadline_ms = self._clock.monotonic_ms() + (0 if pos is None else timeout_ms)
-        with user.waiting() as waiter:
+        with user.waiting() as waiter, self._listening(requester, body, waiter):
             while True:
                 # Forget rings first: what is published from here on, while this looks too, rings again.
                 waiter.clear()
@@ -64,3 +68,16 @@ class SlidingSync:
                 place = answer.place  # nothing was told: what follows is looked for from here on
         self._connections.advance(requester, body.conn_id, turn, answer.place)
         return answer.encode(body.txn_id)
+
+    def _listening(
+        self, requester: Requester, body: SlidingBody, waiter: Waiter
+    ) -> AbstractContextManager[None]:
+        """Listen to the device's inbox, if it is asked for; let go of what the client has got of it."""
+        asked = None if body.extensions is None else body.extensions.to_device
+        if asked is None or not asked.enabled:
+            return nullcontext()
+        since = place_of(asked)
+        inbox = self._notifier.inboxes.of(requester)
+        if since is not None:
+            inbox.acknowledge(since)
+        return inbox.listening(waiter)
