@@ -13,6 +13,7 @@ from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.recaptcha import Recaptcha
 from homeserver.accounts.registration import Registration
+from homeserver.accounts.registration_tokens import RegistrationTokens
 from homeserver.accounts.stages import Stages
 from homeserver.accounts.terms import Terms
 from homeserver.accounts.token_format import TokenFormat
@@ -37,6 +38,7 @@ class AccountServices:
     passwords: Passwords
     reauthentication: Reauthentication
     registration: Registration
+    registration_tokens: RegistrationTokens
     stages: Stages
 
 
@@ -84,6 +86,9 @@ async def build_accounts(
         passwords=passwords,
         reauthentication=Reauthentication(database=database, interactive=interactive, stages=stages),
         registration=registration,
+        registration_tokens=RegistrationTokens(
+            database=database, registration=registration, clock=clock, randomness=randomness
+        ),
         stages=stages,
     )
 

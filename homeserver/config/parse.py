@@ -177,8 +177,11 @@ def _contradictions(made: Configuration) -> list[Mistake]:
         mistakes.append(
             Mistake("listeners", "the same address and port twice", "different addresses or ports")
         )
-    if made.registration.mode == "token" and not made.registration.tokens:
-        mistakes.append(Mistake("registration.tokens", "none", "at least one with registration.mode token"))
+    mistakes += [
+        Mistake(f"terms.policies[{place}].url", "none", "where the document is read")
+        for place, one in enumerate(made.terms.policies)
+        if not one.url
+    ]
     return mistakes + _retention_contradictions(made.retention)
 
 

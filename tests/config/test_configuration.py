@@ -76,7 +76,7 @@ def test_every_mistake_is_told_at_once_with_what_is_expected(tmp_path):
         ({"listeners": []}, "listeners"),
         ({"listeners": [{}, {}]}, "listeners"),
         ({"listeners": [{"tls_key": "k"}]}, "listeners[0].tls_key"),
-        ({"registration": {"mode": "token"}}, "registration.tokens"),
+        ({"terms": {"policies": [{"version": "2"}]}}, "terms.policies[0].url"),
         (
             {"retention": {"lifetime_ms_max": 86_400_000, "lifetime_ms_min": 86_400_001}},
             "retention.lifetime_ms_max",
