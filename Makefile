@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test simulate check bench bench-rooms lock clean
+.PHONY: install run test simulate check bench bench-live bench-rooms lock clean
 
 install: $(VENV)/.installed
 
@@ -46,6 +46,16 @@ bench: install
 	$(BIN)/homeserver load --fresh $(ARGS)
 	$(BIN)/python -m tests.benchmarks.state_resolution
 	$(MAKE) bench-rooms ARGS=
+
+# What clients cost that are only connected, and what a message costs in a room where many are.
+bench-live: install
+	@for transport in websocket long-poll; do \
+	  for clients in 1000 5000; do \
+	    $(BIN)/homeserver load --fresh --scenario idle --clients $$clients --transport $$transport $(ARGS) || exit 1; \
+	  done; \
+	  $(BIN)/homeserver load --fresh --scenario large-room --transport $$transport || exit 1; \
+	  $(BIN)/homeserver load --fresh --rate 200 --transport $$transport || exit 1; \
+	done
 
 bench-rooms: install
 	$(BIN)/python -m tests.benchmarks.large_rooms $(ARGS)

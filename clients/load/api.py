@@ -34,6 +34,7 @@ class MatrixApi:
         self._http = http
         self._base_url = base_url
         self._headers: dict[str, str] = {}
+        self._username = ""
         self.user_id = ""
         self.access_token = ""
 
@@ -70,6 +71,18 @@ class MatrixApi:
             mac = hmac.new(shared_secret.encode(), "\0".join(parts).encode(), hashlib.sha1).hexdigest()
             body = {"nonce": nonce, "username": username, "password": _PASSWORD, "admin": False, "mac": mac}
             answer = await self.call("POST", "/_synapse/admin/v1/register", body)
+        self._enter(username, answer)
+
+    async def another_device(self) -> "MatrixApi":
+        """Log the same user in once more."""
+        other = MatrixApi(self._http, self._base_url)
+        identifier = {"type": "m.id.user", "user": self._username}
+        body = {"type": "m.login.password", "identifier": identifier, "password": _PASSWORD}
+        other._enter(self._username, await other.call("POST", "/_matrix/client/v3/login", body))
+        return other
+
+    def _enter(self, username: str, answer: dict[str, Any]) -> None:
+        self._username = username
         self.user_id, self.access_token = answer["user_id"], answer["access_token"]
         self._headers = {"Authorization": f"Bearer {self.access_token}"}
 

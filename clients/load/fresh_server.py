@@ -98,7 +98,7 @@ def fresh_server() -> Iterator[Target]:
             yield Target(
                 f"http://127.0.0.1:{port}",
                 server_pids=(process.pid,),
-                postgres_directory=directory / "data" / "postgres",
+                postgres_directory=directory / "data",
             )
         finally:
             process.send_signal(signal.SIGTERM)

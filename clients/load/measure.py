@@ -1,10 +1,10 @@
-"""Measures: CPU of process trees from /proc, and percentiles of latencies."""
+"""Measures: CPU of process trees and memory from /proc, and percentiles of latencies."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CpuMeter", "CpuTimes", "Latencies"]
+__all__ = ["CpuMeter", "CpuTimes", "Latencies", "resident_bytes"]
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -83,6 +83,12 @@ class CpuMeter:
             ticks[kind] += current.ticks + current.reaped_ticks
             waiting.extend((child, kind) for child in children.get(pid, ()))
         return CpuTimes(ticks["server"] / _TICKS_PER_SECOND, ticks["postgres"] / _TICKS_PER_SECOND)
+
+
+def resident_bytes(pids: tuple[int, ...]) -> int:
+    """Memory of these processes that is in RAM, without their children."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class Latencies:

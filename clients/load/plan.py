@@ -112,7 +112,7 @@ class LargeRoomPlan:
 
 @dataclass(frozen=True, slots=True)
 class IdlePlan:
-    """Many clients that are connected and to whom nothing happens. User *u* is in room *r* as in `Plan`.
+    """Many clients that are connected and to whom nothing happens.
 
     Attributes:
         clients: connected clients, each a device of its own; spread evenly over the users.
@@ -129,6 +129,10 @@ class IdlePlan:
     members: int = 20
     seconds: int = 60
     transport: Transport = "websocket"
+
+    def members_of(self, room: int) -> list[int]:
+        """The users of a room; the first is its creator. Each room begins where the one before ends."""
+        return [(room * self.members + offset) % self.users for offset in range(self.members)]
 
     def mistakes(self) -> list[str]:
         """Sentences that say what cannot work; empty if all is well."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from clients.load.api import MatrixApi
 from clients.load.measure import Latencies
 
-__all__ = ["Ledger", "LongPollReceiver", "Receiver", "mark", "receiving"]
+__all__ = ["Ledger", "LongPollReceiver", "Receiver", "following", "mark", "receiving"]
 
 _MARK = "load:"
 
@@ -111,8 +111,15 @@ class LongPollReceiver:
 
 @contextlib.asynccontextmanager
 async def receiving(receivers: list[Receiver]) -> AsyncIterator[None]:
-    """Let `receivers` follow while the block runs."""
+    """Let `receivers` begin, and follow while the block runs."""
     await asyncio.gather(*(receiver.begin() for receiver in receivers))
+    async with following(receivers):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def following(receivers: list[Receiver]) -> AsyncIterator[None]:
+    """Let `receivers` that have begun follow while the block runs."""
     tasks = [asyncio.create_task(receiver.follow()) for receiver in receivers]
     try:
         yield

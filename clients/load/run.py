@@ -4,8 +4,9 @@ import resource
 
 import aiohttp
 
+from clients.load.idle import play_idle
 from clients.load.large_room import play_large_room
-from clients.load.plan import AnyPlan, LargeRoomPlan, Plan, Target
+from clients.load.plan import AnyPlan, IdlePlan, LargeRoomPlan, Plan, Target
 from clients.load.rooms import play_rooms
 from clients.load.stage import Progress, Report, Stage
 
@@ -21,6 +22,8 @@ async def run(*, target: Target, plan: AnyPlan, progress: Progress) -> Report:
                 await play_rooms(stage, plan)
             case LargeRoomPlan():
                 await play_large_room(stage, plan)
+            case IdlePlan():
+                await play_idle(stage, plan)
         return stage.report
 
 
