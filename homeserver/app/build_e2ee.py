@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.e2ee.inbox_sizes import InboxSizes
+from homeserver.e2ee.key_backup import KeyBackups
 from homeserver.e2ee.ports import Ignoring
 from homeserver.e2ee.to_device import ToDevice, Unfederated
 from homeserver.runtime.tasks import Tasks
@@ -18,6 +19,7 @@ __all__ = ["EncryptionServices", "build_e2ee"]
 class EncryptionServices:
     """What the endpoints of end-to-end encryption call."""
 
+    key_backups: KeyBackups
     to_device: ToDevice
 
 
@@ -36,7 +38,10 @@ def build_e2ee(
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     tasks.start(sweeper.run(), "inbox sweeper")
+    key_backups = KeyBackups(database, runtime.observer)
+    tasks.start(key_backups.run(), "key backups")
     return EncryptionServices(
+        key_backups=key_backups,
         to_device=ToDevice(
             queries=database, journal=storage.journal, sizes=sizes, ignoring=ignoring,
             remote=Unfederated(runtime.observer), observer=runtime.observer,

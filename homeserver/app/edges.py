@@ -12,11 +12,14 @@ from clients.endpoints.auth_fallback import AuthFallbackEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
 from clients.endpoints.context import ContextEndpoints
 from clients.endpoints.create_room import CreateRoomEndpoints
+from clients.endpoints.cross_signing import CrossSigningEndpoints
 from clients.endpoints.delayed_events import DelayedEventsEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
 from clients.endpoints.history import HistoryEndpoints
 from clients.endpoints.initial_sync import InitialSyncEndpoints
+from clients.endpoints.key_backup import KeyBackupEndpoints
+from clients.endpoints.keys import KeysEndpoints
 from clients.endpoints.knock import KnockEndpoints
 from clients.endpoints.login import LoginEndpoints
 from clients.endpoints.members import MembersEndpoints
@@ -77,6 +80,15 @@ def build_edges(
         FiltersEndpoints(filters=services.filters),
         PresenceEndpoints(presence=services.ephemeral.presence),
         ReceiptsEndpoints(receipts=services.ephemeral.receipts),
+        KeyBackupEndpoints(key_backups=services.encryption.key_backups),
+        CrossSigningEndpoints(
+            cross_signing=services.keys.cross_signing, signatures=services.keys.signatures,
+            reauthentication=services.accounts.reauthentication,
+        ),
+        KeysEndpoints(
+            device_keys=services.keys.device_keys, one_time_keys=services.keys.one_time_keys,
+            notifier=services.notifier,
+        ),
         ToDeviceEndpoints(to_device=services.encryption.to_device),
         TypingEndpoints(typing=services.ephemeral.typing),
         InitialSyncEndpoints(

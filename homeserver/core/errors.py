@@ -7,15 +7,17 @@ A class says *what* went wrong; `homeserver.http.errors` alone says with which H
 
 from typing import Any
 
+from homeserver.core.requester import Requester
+
 __all__ = [
     "AliasInUse", "BadAlias", "BadJson", "BadPagination", "BadState", "CannotLeaveServerNoticeRoom",
     "Conflict", "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden",
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidSignature", "InvalidUsername",
-    "InviteBlocked", "KeyTooLarge", "LimitExceeded", "MatrixError", "MethodNotAllowed", "MissingParam",
-    "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
+    "InviteBlocked", "KeyTooLarge", "LimitExceeded", "LockedOut", "MatrixError", "MethodNotAllowed",
+    "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
     "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken",
     "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
-    "WeakPassword",
+    "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
 ]  # fmt: skip
 
 
@@ -268,7 +270,31 @@ class UserLocked(MatrixError):
     errcode = "M_USER_LOCKED"
 
 
+class LockedOut(UserLocked):
+    """The account of who asks is locked.
+
+    Args:
+        requester: who asks; logging out is open to them.
+    """
+
+    def __init__(self, requester: Requester) -> None:
+        super().__init__("This account has been locked.", soft_logout=True)
+        self.requester = requester
+
+
+class UserSuspended(MatrixError):
+    """The account is suspended."""
+
+    errcode = "M_USER_SUSPENDED"
+
+
 class WeakPassword(MatrixError):
     """The password is too easy."""
 
     errcode = "M_WEAK_PASSWORD"
+
+
+class WrongRoomKeysVersion(MatrixError):
+    """Keys were sent for a backup that is not the latest one; carries `current_version`."""
+
+    errcode = "M_WRONG_ROOM_KEYS_VERSION"

@@ -33,6 +33,7 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.InviteBlocked: 403,
     errors.KeyTooLarge: 400,
     errors.LimitExceeded: 429,
+    errors.LockedOut: 401,
     errors.MatrixError: 500,
     errors.MethodNotAllowed: 405,
     errors.MissingParam: 400,
@@ -54,7 +55,9 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.UserDeactivated: 403,
     errors.UserInUse: 400,
     errors.UserLocked: 401,
+    errors.UserSuspended: 403,
     errors.WeakPassword: 400,
+    errors.WrongRoomKeysVersion: 403,
 })  # fmt: skip
 
 
