@@ -17,6 +17,7 @@ from homeserver.runtime.clock import Clock
 from homeserver.runtime.observation import EventsForgotten, Failure, Observer
 from storage.partitions import Partition, Partitions, position_at
 from storage.pool import Database, Row
+from storage.tables import sticky_events
 from storage.tables.queries import Queries
 from storage.tables.retention import Retention
 from storage.tables.transactions import Transactions
@@ -78,6 +79,7 @@ class Expiry:
     def __init__(
         self, database: Database, clock: Clock, observer: Observer, redacted_content_kept_ms: int = 0
     ) -> None:
+        self._database = database
         self._transactions = Transactions(database)
         self._retention = Retention(database)
         self._clock = clock
@@ -90,6 +92,7 @@ class Expiry:
             try:
                 await self.expire()
                 await self.expire_redacted()
+                await self.expire_sticky()
             except MatrixError as error:
                 self._observer(Failure(error))
             await asyncio.sleep(_INTERVAL_S)
@@ -97,6 +100,10 @@ class Expiry:
     async def expire(self) -> int:
         """Delete transaction IDs that are over their time; returns how many."""
         return await self._transactions.expire(position_at(self._clock.now_ms() - TRANSACTIONS_KEPT_MS))
+
+    async def expire_sticky(self) -> int:
+        """Delete the rows of events that are not sticky any more; returns how many."""
+        return await sticky_events.delete_over(self._database, self._clock.now_ms())
 
     async def expire_redacted(self) -> int:
         """Delete redacted content that is over its time; returns of how many events."""

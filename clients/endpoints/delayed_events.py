@@ -8,15 +8,17 @@ from typing import Any
 import orjson
 
 from homeserver.core.errors import InvalidParam, MissingParam, NotFound
+from homeserver.core.event.sticky import STICKY_MS_MAX
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.delayed_events import DelayedEvents, check_action
 from storage.tables.delayed_events import DelayedEvent
 
-__all__ = ["DELAY", "DelayedEventsEndpoints", "delay_of"]
+__all__ = ["DELAY", "STICKY_DURATION", "DelayedEventsEndpoints", "delay_of", "sticky_ms_of"]
 
 DELAY = "org.matrix.msc4140.delay"
+STICKY_DURATION = "org.matrix.msc4354.sticky_duration_ms"
 _SPEC = "https://github.com/matrix-org/matrix-spec-proposals/pull/4140"
 _UNSTABLE = "/_matrix/client/unstable/org.matrix.msc4140"
 _STABLE = "/_matrix/client/v1"
@@ -31,6 +33,20 @@ def delay_of(request: Request) -> int | None:
     if request.query_maybe(DELAY) is None:
         return None
     return request.query_integer(DELAY, 0, at_least=1)
+
+
+def sticky_ms_of(request: Request) -> int | None:
+    """Read for how many milliseconds an event is to be sticky, if it is (MSC4354).
+
+    Raises:
+        InvalidParam: it is no integer, or out of bounds.
+    """
+    if request.query_maybe(STICKY_DURATION) is None:
+        return None
+    duration_ms = request.query_integer(STICKY_DURATION, 0)
+    if duration_ms > STICKY_MS_MAX:
+        raise InvalidParam(f"The query parameter {STICKY_DURATION} must be at most {STICKY_MS_MAX}.")
+    return duration_ms
 
 
 class DelayedEventsEndpoints:
@@ -60,9 +76,12 @@ class DelayedEventsEndpoints:
             raise InvalidParam("state_key must be a text.")
         if type(delay_ms) is not int:
             raise InvalidParam("delay_ms must be a positive integer.")
+        sticky_ms = sticky_ms_of(request)
+        if state_key is not None and sticky_ms is not None:
+            raise InvalidParam("A state event cannot be sticky.")
         delay_id = await self._delayed_events.schedule(
             request.requester, named["roomId"], named["eventType"], content, delay_ms,
-            state_key=state_key, transaction_id=named["txnId"],
+            state_key=state_key, transaction_id=named["txnId"], sticky_ms=sticky_ms,
         )  # fmt: skip
         return json_response({"delay_id": delay_id})
 

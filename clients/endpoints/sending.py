@@ -3,7 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room
 """
 
-from clients.endpoints.delayed_events import delay_of
+from clients.endpoints.delayed_events import delay_of, sticky_ms_of
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -30,15 +30,16 @@ class SendingEndpoints:
     async def send_event(self, request: Request) -> Response:
         """Send a message event, once for each transaction ID."""
         named = request.parameters
-        delay_ms = delay_of(request)
+        delay_ms, sticky_ms = delay_of(request), sticky_ms_of(request)
         if delay_ms is not None:
             delay_id = await self._delayed_events.schedule(
                 request.requester, named["roomId"], named["eventType"], request.body, delay_ms,
-                transaction_id=named["txnId"],
+                transaction_id=named["txnId"], sticky_ms=sticky_ms,
             )  # fmt: skip
             return json_response({"delay_id": delay_id})
         event_id = await self._sending.send(
-            request.requester, named["roomId"], named["eventType"], request.body, named["txnId"]
-        )
+            request.requester, named["roomId"], named["eventType"], request.body, named["txnId"],
+            sticky_ms=sticky_ms,
+        )  # fmt: skip
         # Event IDs hold nothing that JSON would escape.
         return Response(body=b'{"event_id":"%b"}' % event_id.encode())

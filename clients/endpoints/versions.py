@@ -18,6 +18,8 @@ _UNSTABLE_FEATURES = {
     "uk.half-shot.msc2666.query_mutual_rooms.stable": True,
     # Delayed events.
     "org.matrix.msc4140": True,
+    # Sticky events.
+    "org.matrix.msc4354": True,
     # Simplified sliding sync: some clients sign in nowhere else.
     "org.matrix.simplified_msc3575": True,
     # Moderators read redacted content.

@@ -145,7 +145,7 @@ class SyncToken:
     def with_sticky_after(self, position: int) -> Self:
         """Return the same place, with sticky events told only up to a position."""
         token = copy(self)
-        token._text = None
+        token._text = None  # noqa: SLF001 - another of our own
         token.sticky_after = position
         return token
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from homeserver.core.event.format import client_event, unsigned_json
 from homeserver.core.event.pdu import Event
+from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.requester import Requester
 from homeserver.core.visibility import VisibleHistory
 from homeserver.rooms.bundles import Bundles, Reading
@@ -65,6 +66,8 @@ class ClientEvents:
         keys = await self._transactions.of_events(
             requester.session_id, [one.event.event_id for one in own], [one.position for one in own]
         )
+        others = [one.event.event_id for one in own if one.event.event_id not in keys]
+        delay_ids = await self._transactions.delay_ids(requester.session_id, others)
         now_ms = self._clock.now_ms()
 
         async def known_history() -> VisibleHistory:
@@ -85,6 +88,8 @@ class ClientEvents:
                 replaced=None if before is None else replaced.get(before),
                 redacted_because=event.redacted_because,
                 relations=relations.get(event.event_id),
+                sticky_ttl_ms=sticky_until_ms(event, one.position) - now_ms,
+                delay_id=delay_ids.get(event.event_id),
             )
             encoded.append(client_event(event, unsigned=unsigned))
         return encoded

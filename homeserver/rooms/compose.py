@@ -23,6 +23,7 @@ from storage.tables.relations import add_relation
 from storage.tables.room_counts import add_membership_change
 from storage.tables.state import add_state
 from storage.tables.state_groups import add_state_group
+from storage.tables.sticky_events import add_sticky_event
 from storage.write import Write
 
 __all__ = ["Composed", "Composer", "add_rows", "add_state_rows", "add_step", "intern", "known_numbers"]
@@ -90,6 +91,7 @@ class Composer:
             signing_key=self._signing_key,
             state_key=draft.state_key,
             redacts=draft.redacts,
+            sticky_ms=draft.sticky_ms,
         )
         denied = authorize(event, state)
         if denied is not None:
@@ -176,6 +178,7 @@ def add_rows(
         add_event(write, event, room.room_nid, numbers, place)
     else:
         add_moved_event(write, event, room.room_nid, outlier_nid, place)
+    add_sticky_event(write, event, room_nid=room.room_nid, position=place.position, flags=place.flags)
     if not place.flags & HIDDEN:  # what clients are not shown points at nothing for them
         add_relation(
             write, event, position=place.position, room_nid=room.room_nid, sender_nid=numbers.sender_nid,

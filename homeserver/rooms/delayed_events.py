@@ -26,6 +26,7 @@ from homeserver.core.errors import (
     UnknownError,
 )
 from homeserver.core.requester import Requester
+from homeserver.rooms.commands import Origin
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.sending import Sending
 from homeserver.runtime.clock import Clock
@@ -99,9 +100,19 @@ class DelayedEvents:
 
     async def schedule(
         self, requester: Requester, room_id: str, event_type: str, content: dict[str, Any], delay_ms: int,
-        *, state_key: str | None = None, transaction_id: str | None = None,
+        *, state_key: str | None = None, transaction_id: str | None = None, sticky_ms: int | None = None,
     ) -> str:  # fmt: skip
         """Schedule an event, once for each transaction ID; returns its delay ID.
+
+        Args:
+            requester: who wants it sent.
+            room_id: where to.
+            event_type: its type.
+            content: its content.
+            delay_ms: after how many milliseconds.
+            state_key: of a state event.
+            transaction_id: the client's.
+            sticky_ms: for how many milliseconds, from its sending, everybody in the room is to be told of it.
 
         Raises:
             BadJson: the content has no canonical JSON.
@@ -118,12 +129,20 @@ class DelayedEvents:
             check_canonical(content)
         except ValueError as error:
             raise BadJson(str(error)) from None
+        if transaction_id is not None:
+            # A repetition makes no more of them, however many there are.
+            repeated = await delayed_events.find_repeated(
+                self._database, requester.user_id, requester.device_id, room_id, transaction_id
+            )
+            if repeated is not None:
+                return repeated
         await self._check_joined(requester, room_id)
         now_ms = self._clock.now_ms()
         await self._check_count(requester.user_id, now_ms)
         new = DelayedEvent(
             self._randomness.token_urlsafe(_DELAY_ID_BYTES), requester.user_id, requester.device_id, room_id,
             event_type, state_key, transaction_id, orjson.dumps(content), delay_ms, now_ms, now_ms + delay_ms,
+            session_id=requester.session_id, sticky_ms=sticky_ms,
         )  # fmt: skip
         delay_id = await delayed_events.insert(self._database, new)
         if delay_id == new.delay_id:
@@ -247,8 +266,14 @@ class DelayedEvents:
         content = orjson.loads(one.content)
         if one.state_key is not None:
             # Once more after a crash is no change, since it says the same.
-            return await self._sending.set_state(requester, one.room_id, one.type, one.state_key, content)
-        return await self._sending.send(requester, one.room_id, one.type, content, one.delay_id)
+            origin = Origin(requester, one.delay_id, delayed_by=one.session_id)
+            return await self._sending.set_state(
+                requester, one.room_id, one.type, one.state_key, content, origin=origin
+            )
+        return await self._sending.send(
+            requester, one.room_id, one.type, content, one.delay_id, sticky_ms=one.sticky_ms,
+            delayed_by=one.session_id,
+        )  # fmt: skip
 
     async def _finalise(
         self, one: DelayedEvent, *, event_id: str | None = None, error: bytes | None = None

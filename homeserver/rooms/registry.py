@@ -169,8 +169,9 @@ class RoomRegistry:
         self, actor: RoomActor, draft: Draft, numbers: EventNumbers, *, origin: Origin | None,
         decide: Decide | None, target: Event | None,
     ) -> Sent:  # fmt: skip
-        key = ""
+        key, session_id = "", 0
         if origin is not None:
+            session_id = origin.requester.session_id
             key = origin.key(actor.room_id, draft.type)
             sent = self._sent_before.find(origin, key)
             if sent is not None:
@@ -197,10 +198,12 @@ class RoomRegistry:
             change.redacted = target.redacted_by(event)
             add_redaction(write, change.redacted, event.event_id)
         if origin is not None:
-            change.transaction_id = origin.transaction_id
-            change.session_id = origin.requester.session_id
+            if origin.delayed_by is None:
+                change.transaction_id, change.session_id = origin.transaction_id, session_id
+            else:
+                change.delay_id, change.session_id = origin.transaction_id, origin.delayed_by
             change.device_id = origin.requester.device_id
-            write.add(TRANSACTION_INSERT, change.session_id, key, event.event_id, position)
+            write.add(TRANSACTION_INSERT, session_id, key, event.event_id, position)
         sent = Sent(event.event_id, self.append(actor, write))
         actor.advance(step)
         if change.redacted is not None:

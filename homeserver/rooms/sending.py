@@ -51,8 +51,20 @@ class Sending:
         event_type: str,
         content: dict[str, Any],
         transaction_id: str,
+        *,
+        sticky_ms: int | None = None,
+        delayed_by: int | None = None,
     ) -> str:
         """Send a message event, once for each transaction ID; returns the event's ID.
+
+        Args:
+            requester: who sends it.
+            room_id: where to.
+            event_type: its type.
+            content: its content.
+            transaction_id: the client's; of a delayed event its delay ID.
+            sticky_ms: for how many milliseconds everybody in the room is to be told of it.
+            delayed_by: of a delayed event: the session that scheduled it.
 
         Raises:
             BadJson: the content has no canonical JSON.
@@ -66,8 +78,8 @@ class Sending:
         if event_type == REDACTION and isinstance(content.get("redacts"), str):
             target_id: str = content["redacts"]
             return await self.redact(requester, room_id, target_id, content, transaction_id)
-        draft = Draft(event_type, requester.user_id, content)
-        origin = Origin(requester, transaction_id)
+        draft = Draft(event_type, requester.user_id, content, sticky_ms=sticky_ms)
+        origin = Origin(requester, transaction_id, delayed_by=delayed_by)
         if "m.relates_to" in content:
             await self._relation_rules.check(room_id, draft, origin)
         return await self._registry.send(room_id, draft, origin=origin)
@@ -83,8 +95,11 @@ class Sending:
             NotFound: there is no such event in the room.
             TooLarge: the redaction is over a size limit.
             Unavailable: it was not stored; the same may be tried again.
+            UserSuspended: the user is, and the event is somebody else's.
         """
         target = await self._target(requester, room_id, event_id)
+        if requester.is_suspended and target.sender != requester.user_id:
+            raise UserSuspended("You cannot redact what others sent while suspended.")
         draft = Draft(REDACTION, requester.user_id, content, redacts=event_id)
 
         def decide(room: RoomActor) -> Draft:
@@ -97,9 +112,18 @@ class Sending:
         return await self._registry.send(room_id, draft, origin=origin, decide=decide, target=fresh)
 
     async def set_state(
-        self, requester: Requester, room_id: str, event_type: str, state_key: str, content: dict[str, Any]
-    ) -> str:
+        self, requester: Requester, room_id: str, event_type: str, state_key: str, content: dict[str, Any],
+        *, origin: Origin | None = None,
+    ) -> str:  # fmt: skip
         """Set a state event; returns its ID, which is the present one's if that says the same.
+
+        Args:
+            requester: who sets it.
+            room_id: where.
+            event_type: its type.
+            state_key: its state key.
+            content: what it is to say.
+            origin: of a delayed event: what it was.
 
         Raises:
             BadAlias: a canonical alias does not stand for the room.
@@ -126,7 +150,7 @@ class Sending:
             # Saying the same again is no change, but only for those who might have made one.
             return None if same and room.membership(draft.sender) == "join" else draft
 
-        return await self._registry.send(room_id, draft, decide=decide)
+        return await self._registry.send(room_id, draft, origin=origin, decide=decide)
 
     async def _target(self, requester: Requester, room_id: str, event_id: str) -> Event:
         try:

@@ -31,8 +31,8 @@ class Body:
     """
 
     __slots__ = (
-        "account_data", "encryption", "invited", "is_shared", "joined", "knocked", "left", "presence", "senders",
-        "to_device", "told",
+        "account_data", "encryption", "invited", "is_shared", "joined", "knocked", "left", "presence",
+        "senders", "to_device", "told",
     )  # fmt: skip
 
     def __init__(self) -> None:

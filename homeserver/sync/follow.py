@@ -61,7 +61,8 @@ class Follower:
         self._noted = noted if is_up_to_date else None
         if positions and delta.is_shared and is_up_to_date:
             self._shared.put(heard, self._view, positions, delta)
-        return delta, now is not self._notifier.heard or isinstance(delta.token, PartialToken)
+        is_partial = delta.token.sticky_after is not None or isinstance(delta.token, PartialToken)
+        return delta, is_partial or now is not self._notifier.heard
 
     def glance(self) -> Delta | Hashable:
         """The next delta, if it is at hand because somebody else was told the same.

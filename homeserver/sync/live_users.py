@@ -8,12 +8,13 @@ from itertools import islice
 
 import orjson
 
-from homeserver.core.changes import AccountDataChange, EventChange, ReceiptChange, TypingChange
+from homeserver.core.changes import AccountDataChange, EventChange, ReceiptChange, StickyChange, TypingChange
 from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.content.invite_permission import INVITE_PERMISSION_CONFIG, blocks_invites_in
 from homeserver.core.content.member import LEAVE, membership_of
 from homeserver.core.positions import SyncToken
 from homeserver.sync.account_data_news import AccountDataNews
+from homeserver.sync.device_list_news import DeviceListNews
 from homeserver.sync.live_rooms import READ_PRIVATE
 from homeserver.sync.ports import MembershipRow, SyncReads
 from homeserver.sync.presence_news import PresenceNews
@@ -76,11 +77,13 @@ class LiveUser:
         ignored: whom the user does not want to hear.
         blocks_invites: the user does not want to be invited.
         presence: of whose presence the user is to be told.
+        device_lists: whose devices the user is to ask for anew.
+        noted: how much has been noted, ever.
     """
 
     __slots__ = (
-        "_dropped", "_floor", "_recent", "_waiters", "account_data", "blocks_invites", "ignored", "pins",
-        "presence", "rooms", "user_id",
+        "_dropped", "_floor", "_recent", "_waiters", "account_data", "blocks_invites", "device_lists",
+        "ignored", "noted", "pins", "presence", "rooms", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: str, floor: SyncToken) -> None:
@@ -88,8 +91,10 @@ class LiveUser:
         self.rooms: dict[str, RoomOfUser] = {}
         self.account_data = AccountDataNews(floor)
         self.presence = PresenceNews(floor)
+        self.device_lists = DeviceListNews(floor)
         self.ignored: frozenset[str] = frozenset()
         self.blocks_invites = False
+        self.noted = 0
         self.pins = 0
         self._floor = floor
         self._dropped: int | None = None
@@ -97,9 +102,9 @@ class LiveUser:
         self._waiters: set[Waiter] = set()
 
     @contextmanager
-    def waiting(self) -> Iterator[Waiter]:
+    def waiting(self, waiter: Waiter | None = None) -> Iterator[Waiter]:
         """Lend a waiter that rings when something happens in one of the user's rooms."""
-        waiter = Waiter()
+        waiter = Waiter() if waiter is None else waiter
         self._waiters.add(waiter)
         self.pins += 1  # a user with a session is not pushed out of memory
         try:
@@ -108,12 +113,22 @@ class LiveUser:
             self.pins -= 1
             self._waiters.discard(waiter)
 
-    def note(self, place: tuple[int, str]) -> None:
-        """Something happened at this (position, room ID): remember it, wake who waits."""
+    def note(self, place: tuple[int, str], *, is_alike: bool = False) -> None:
+        """Something happened at this (position, room ID): remember it, wake who waits.
+
+        Args:
+            place: where.
+            is_alike: it is told to everybody in the same words.
+        """
+        self.noted += 1
         self._recent.append(place)
         if len(self._recent) > RECENT_PER_USER_MAX:
             self._dropped = self._recent.popleft()[0]
-        self.ring()
+        if is_alike:
+            for waiter in self._waiters:
+                waiter.ring_alike()
+        else:
+            self.ring()
 
     def heed(self, change: AccountDataChange) -> None:
         """Let account data that is the server's business take effect."""
@@ -134,6 +149,12 @@ class LiveUser:
         """More than `count` things happened after `since`, as far as is known."""
         recent = self._recent
         return len(recent) > count and not since.covers(recent[-count - 1][0])
+
+    def last_positions(self, count: int) -> tuple[int, ...]:
+        """The positions of what was noted last, newest first."""
+        if count == 1:
+            return (self._recent[-1][0],)
+        return tuple([place[0] for place in islice(reversed(self._recent), count)])
 
     def recent_after(self, since: SyncToken) -> list[tuple[int, str]] | None:
         """(position, room ID) of all that happened after `since`, oldest first; None if that is not known."""
@@ -213,15 +234,17 @@ class LiveUsers:
             if user_id in self._users:
                 targets[user_id] = self._users[user_id]
         place = (change.position, change.room_id)
+        is_alike = _is_told_alike(change)
+        sender = change.event.sender
         for user in self._joined.get(change.room_id, ()):
             if user.user_id not in targets:
-                user.note(place)
+                user.note(place, is_alike=is_alike and user.user_id != sender)
         for user in targets.values():
             self._apply(user, change)
             user.note(place)
 
-    def take_in_live(self, change: ReceiptChange | TypingChange) -> None:
-        """Remember that somebody types or has read further; wake those whom it concerns."""
+    def take_in_live(self, change: ReceiptChange | StickyChange | TypingChange) -> None:
+        """Remember that something is to be told that is not in the timeline; wake those whom it concerns."""
         place = (change.position, change.room_id)
         if isinstance(change, ReceiptChange) and change.type == READ_PRIVATE:
             user = self._users.get(change.user_id)
@@ -229,7 +252,7 @@ class LiveUsers:
                 user.note(place)
             return
         for user in self._joined.get(change.room_id, ()):
-            user.note(place)
+            user.note(place, is_alike=True)
 
     def take_in_account_data(self, change: AccountDataChange) -> None:
         """Remember what a user set or deleted, wake the user's sessions and nobody else's."""
@@ -304,6 +327,19 @@ class LiveUsers:
             joined.discard(user)
             if not joined:
                 del self._joined[room_id]
+
+
+def _is_told_alike(change: EventChange) -> bool:
+    """Say whether everybody who is in the room is told the same, but for the session that sent it.
+
+    Of members there are summaries, which leave out who reads them; where branches meet, each may have seen
+    something else.
+    """
+    if change.resets or change.removed or change.member_events or change.lost_members:
+        return False
+    if change.is_forked or change.is_withheld:
+        return False
+    return change.event.state_key is None or change.is_current
 
 
 def _members_changed_by(change: EventChange) -> list[str]:

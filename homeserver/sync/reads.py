@@ -11,8 +11,9 @@ from homeserver.rooms.bundles import Bundles, Reading
 from homeserver.rooms.sight import Sight
 from homeserver.rooms.state_at import StateAt
 from homeserver.sync.device_reads import StoredDeviceReads
-from homeserver.sync.ports import MembershipRow
+from homeserver.sync.ports import MembershipRow, StickyAsked
 from homeserver.sync.room_reads import RoomReads
+from homeserver.sync.sticky_reads import read_sticky_events
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
@@ -168,6 +169,10 @@ class StoredReads:
     ) -> Sequence[AccountDataChange]:
         """Global account data of a user of some types, also what is deleted."""
         return await account_data.of_types(self._database, user_id, types)
+
+    async def sticky_events(self, asked: StickyAsked, reader: Requester) -> Sequence[TimelineEvent]:
+        """What is sticky now in some rooms, by position; with what is told to the session that sent it."""
+        return await read_sticky_events(self._database, self._events, asked, reader)
 
     async def to_device(
         self, user_id: str, device_id: str, after: int, limit: int

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import orjson
 
 from homeserver.core.changes import EventChange
-from homeserver.core.event.format import client_event
+from homeserver.core.event.format import DELAY_ID, client_event
 from homeserver.core.event.pdu import Event
+from homeserver.core.event.sticky import sticky_until_ms
 
 __all__ = ["TimelineEvent", "event_json"]
 
@@ -25,6 +26,7 @@ class TimelineEvent:
         replaces: ID of the state event that it replaced, if any.
         session_id: the session that sent it, if it is known.
         transaction_id: the transaction ID of that session.
+        delay_id: of an event that was a delayed one: the ID by which that session knows it.
         is_parent: others that came after it point at it, so something may be bundled with it; of an event
             that was read from storage this is not known.
         is_current: a state event became part of the current state.
@@ -34,8 +36,8 @@ class TimelineEvent:
     """
 
     __slots__ = (
-        "_replaced", "_static_unsigned", "event", "is_branched", "is_current", "is_parent",
-        "is_withheld", "position", "replaces", "resets", "session_id", "transaction_id",
+        "_replaced", "_static_unsigned", "_sticky_until_ms", "delay_id", "event", "is_branched", "is_current",
+        "is_parent", "is_withheld", "position", "replaces", "resets", "session_id", "transaction_id",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +54,7 @@ class TimelineEvent:
         self.replaces = replaces
         self.session_id = session_id
         self.transaction_id = transaction_id
+        self.delay_id: str | None = None
         self.is_parent = False
         self.is_current = True
         self.is_branched = False
@@ -59,6 +62,7 @@ class TimelineEvent:
         self.resets: tuple[Event, ...] = ()
         self._replaced: Event | None = None
         self._static_unsigned: bytes | None = None
+        self._sticky_until_ms = 0  # known with the static part
 
     @classmethod
     def of_change(cls, change: EventChange) -> "TimelineEvent":
@@ -70,6 +74,7 @@ class TimelineEvent:
             session_id=change.session_id,
             transaction_id=change.transaction_id,
         )
+        shown.delay_id = change.delay_id
         shown._replaced = change.replaced
         shown.is_current = change.is_current
         shown.is_branched = change.is_forked
@@ -120,8 +125,10 @@ class TimelineEvent:
             static = self._static_unsigned = self._encode_static()
         age_ms = max(0, now_ms - event.origin_server_ts)
         own = b""
-        if self.transaction_id is not None and self.session_id == session_id:
-            own = b',"transaction_id":' + orjson.dumps(self.transaction_id)
+        if self.session_id == session_id:
+            own = self._told_to_sender()
+        if self._sticky_until_ms > now_ms:
+            own += b',"msc4354_sticky_duration_ttl_ms":%d' % (self._sticky_until_ms - now_ms)
         if relations is not None:
             own += b',"m.relations":' + relations
         # The prefix is encoded once per process and spliced in.
@@ -129,7 +136,25 @@ class TimelineEvent:
             event.sync_prefix, age_ms, membership, static, own,
         )  # fmt: skip
 
+    def sticky_json(self, now_ms: int, session_id: int) -> bytes:
+        """The event for a reader who may have come after it: without what the reader was at it."""
+        event = self.event
+        return b'%b,"unsigned":{"age":%d%b,"msc4354_sticky_duration_ttl_ms":%d}}' % (
+            event.sync_prefix,
+            max(0, now_ms - event.origin_server_ts),
+            self._told_to_sender() if self.session_id == session_id else b"",
+            max(0, sticky_until_ms(event, self.position) - now_ms),
+        )
+
+    def _told_to_sender(self) -> bytes:
+        if self.transaction_id is not None:
+            return b',"transaction_id":' + orjson.dumps(self.transaction_id)
+        if self.delay_id is not None:
+            return b',"%b":%b' % (DELAY_ID.encode(), orjson.dumps(self.delay_id))
+        return b""
+
     def _encode_static(self) -> bytes:
+        self._sticky_until_ms = sticky_until_ms(self.event, self.position)
         parts = [b""]
         if self.replaces is not None:
             parts.append(b'"replaces_state":' + orjson.dumps(self.replaces))

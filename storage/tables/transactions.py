@@ -1,6 +1,9 @@
 """The transaction IDs of clients, each with the event that it made."""
 
+from collections.abc import Sequence
+
 from storage.pool import Database
+from storage.tables import delayed_events
 from storage.write import Statement
 
 __all__ = ["TRANSACTION_INSERT", "Transactions", "transaction_id_in"]
@@ -48,6 +51,10 @@ class Transactions:
             session_id, min(positions), max(positions), event_ids,
         )  # fmt: skip
         return dict(rows)
+
+    async def delay_ids(self, session_id: int, event_ids: Sequence[str]) -> dict[str, str]:
+        """Tell which of these events were delayed ones that the session scheduled: event ID to delay ID."""
+        return await delayed_events.delay_ids(self._database, session_id, event_ids) if event_ids else {}
 
     async def latest(self, session_id: int, limit: int) -> list[tuple[str, str]]:
         """Read what a session sent last, oldest first: key and event ID."""

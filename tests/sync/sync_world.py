@@ -5,6 +5,7 @@ import orjson
 from homeserver.cluster.bus import LocalBus
 from homeserver.core.changes import AccountDataChange, EventChange, ToDeviceChange
 from homeserver.core.event.pdu import Event
+from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.positions import SnowflakeClock, SyncToken
 from homeserver.core.requester import Requester
 from homeserver.core.room_versions import rules_for
@@ -12,6 +13,7 @@ from homeserver.sync.follow import Sync
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
+from tests.sync.device_world import WorldDevices
 
 RULES = rules_for("11")
 START_MS = 1_760_000_000_000
@@ -47,6 +49,7 @@ class World:
         self.unpublished = []
         self.holds_back = False
         self.reads = 0
+        self.devices = WorldDevices(self)
         self.source = self  # of the reads of sync
         self.notifier = None
         self.sync = None
@@ -73,7 +76,10 @@ class World:
 
     # Writing.
 
-    def send(self, room_id, sender, type_="m.room.message", state_key=None, redacts=None, **content):
+    def send(
+        self, room_id, sender, type_="m.room.message", state_key=None, redacts=None, *, sticky_ms=None,
+        **content,
+    ):  # fmt: skip
         """Commit an event and publish it (unless the world holds back)."""
         self.clock.ms += 1
         position = self.snowflakes.next(self.clock.ms)
@@ -86,6 +92,8 @@ class World:
             pdu["state_key"] = state_key
         if redacts is not None:
             pdu["content"]["redacts"] = redacts
+        if sticky_ms is not None:
+            pdu["msc4354_sticky"] = {"duration_ms": sticky_ms}
         event = Event.from_pdu(pdu, RULES)
         before = self._state_of(timeline).get((type_, state_key)) if state_key is not None else None
         change = EventChange(position, room_id, event)
@@ -233,6 +241,17 @@ class World:
             if change is not None:
                 rows.append(MembershipRow(room_id, change.event.content["membership"], change.position))
         return rows
+
+    async def sticky_events(self, asked, reader):
+        self.reads += 1
+        found = [
+            TimelineEvent.of_change(change)
+            for room_id, after in asked.after.items()
+            for change in self.committed[room_id]
+            if change.position > after and sticky_until_ms(change.event, change.position) > asked.now_ms
+        ]
+        found = [shown for shown in found if shown.event.sender not in asked.ignored]
+        return sorted(found, key=lambda shown: shown.position)[: asked.limit]
 
     async def receipts_of(self, room_id, after):
         return []

@@ -12,6 +12,7 @@ from homeserver.core.canonical_json import CANONICAL_INTEGER_MAX, check_canonica
 from homeserver.core.errors import BadJson
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.size import check_key_sizes, check_size
+from homeserver.core.event.sticky import STICKY, sticky_field
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import EventIdFormat, RoomVersionRules
 from homeserver.core.signing import SigningKey, encode_base64, encode_for_rules, hash_text, reference_hash
@@ -37,6 +38,7 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
     signing_key: SigningKey,
     state_key: str | None = None,
     redacts: str | None = None,
+    sticky_ms: int | None = None,
 ) -> Event:
     """Make an event, hash it, sign it and name it.
 
@@ -54,6 +56,7 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
         signing_key: ours.
         state_key: None for a message event.
         redacts: ID of the event that an `m.room.redaction` redacts; put where the room version wants it.
+        sticky_ms: for how many milliseconds everybody in the room is to be told of it; None: not at all.
 
     Raises:
         BadJson: the content has no canonical JSON.
@@ -77,6 +80,8 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
         pdu["state_key"] = state_key
     if redacts is not None:
         pdu["redacts"] = redacts
+    if sticky_ms is not None:
+        pdu[STICKY] = sticky_field(sticky_ms)
     if rules.event_id_format is EventIdFormat.DOMAIN or not rules.strict_canonical_json:
         pdu["origin"] = server_name  # COMPAT: older servers require it in older rooms
     return _finish(pdu, rules, server_name, signing_key)

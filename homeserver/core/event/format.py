@@ -7,8 +7,12 @@ from typing import Any
 
 from homeserver.core.canonical_json import encode_plain
 from homeserver.core.event.pdu import Event
+from homeserver.core.event.sticky import STICKY_TTL
 
-__all__ = ["client_event", "stripped_state_event", "unsigned_json"]
+__all__ = ["DELAY_ID", "client_event", "stripped_state_event", "unsigned_json"]
+
+DELAY_ID = "org.matrix.msc4140.delay_id"
+"""In `unsigned`, for the device that sent the event as a delayed one: the ID that it had until then."""
 
 
 def client_event(event: Event, *, unsigned: bytes | None = None, room_id: bool = True) -> bytes:
@@ -25,7 +29,7 @@ def client_event(event: Event, *, unsigned: bytes | None = None, room_id: bool =
     return b'%b,"unsigned":%b}' % (prefix, unsigned)
 
 
-def unsigned_json(
+def unsigned_json(  # noqa: PLR0913 - `unsigned` has these properties, and all of them are named by the caller
     *,
     age_ms: int | None = None,
     transaction_id: str | None = None,
@@ -34,6 +38,8 @@ def unsigned_json(
     replaced: Event | None = None,
     redacted_because: Event | None = None,
     relations: bytes | None = None,
+    sticky_ttl_ms: int = 0,
+    delay_id: str | None = None,
 ) -> bytes | None:
     """Encode `unsigned` for one reader; None if it would be empty.
 
@@ -45,12 +51,18 @@ def unsigned_json(
         replaced: that event, if the reader may see it.
         redacted_because: the redaction that took the content away.
         relations: the bundled aggregations, encoded.
+        sticky_ttl_ms: for how long it is sticky yet; not told if that is over.
+        delay_id: only for the device that sent the event as a delayed one.
     """
     unsigned: dict[str, Any] = {}
     if age_ms is not None:
         unsigned["age"] = age_ms
     if transaction_id is not None:
         unsigned["transaction_id"] = transaction_id
+    if delay_id is not None:
+        unsigned[DELAY_ID] = delay_id
+    if sticky_ttl_ms > 0:
+        unsigned[STICKY_TTL] = sticky_ttl_ms
     if membership is not None:
         unsigned["membership"] = membership
     if replaces_state is not None:

@@ -10,7 +10,10 @@ from homeserver.core.redaction import redact
 from homeserver.core.room_versions import RoomVersionRules
 from homeserver.core.signing import encode_for_rules, event_id_of
 
-__all__ = ["Event"]
+__all__ = ["STICKY", "Event"]
+
+STICKY = "msc4354_sticky"
+"""At the top level of an event, outside of the content: see `homeserver.core.event.sticky`."""
 
 
 class Event:
@@ -133,6 +136,8 @@ class Event:
         }
         if self.state_key is not None:
             fields["state_key"] = self.state_key
+        if STICKY in self.pdu:
+            fields[STICKY] = self.pdu[STICKY]
         if self.redacts is not None:
             # COMPAT: old clients look at the top level, new ones in the content; each finds it.
             fields["redacts"] = self.redacts

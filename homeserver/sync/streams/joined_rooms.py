@@ -1,5 +1,6 @@
 """The rooms that the user is in: `rooms.join`."""
 
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.body import Body, room_part
 from homeserver.sync.members import RoomMembers
 from homeserver.sync.request import Window
@@ -24,25 +25,27 @@ class JoinedRooms:
 
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Every joined room whole."""
-        for span in spans:
-            if span.section is Section.JOIN:
-                body.joined[span.room_id] = await self._whole(window, span)
+        joined = [span for span in spans if span.section is Section.JOIN]
+        parts = await side_by_side(self._whole(window, span, body) for span in joined)
+        body.joined.update(zip([span.room_id for span in joined], parts, strict=True))
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """What is new in joined rooms; rooms that were joined since, whole."""
-        for span in spans:
-            if span.section is not Section.JOIN:
-                continue
-            if span.anew or window.request.full_state:
-                body.joined[span.room_id] = await self._whole(window, span)
-                continue
-            timeline = await self._timelines.read(window, span.room_id, window.since)
-            if timeline.events or timeline.limited or timeline.passed_over or timeline.resets:
-                part = await self._changed(window, span.room_id, timeline)
-                if part is not None:
-                    body.joined[span.room_id] = part
+        joined = [span for span in spans if span.section is Section.JOIN]
+        parts = await side_by_side(self._new(window, span, body) for span in joined)
+        for span, part in zip(joined, parts, strict=True):
+            if part is not None:
+                body.joined[span.room_id] = part
 
-    async def _whole(self, window: Window, span: Span) -> bytes:
+    async def _new(self, window: Window, span: Span, body: Body) -> bytes | None:
+        if span.anew or window.request.full_state:
+            return await self._whole(window, span, body)
+        timeline = await self._timelines.read(window, span.room_id, window.since)
+        if timeline.events or timeline.limited or timeline.passed_over or timeline.resets:
+            return await self._changed(window, span.room_id, timeline, body)
+        return None
+
+    async def _whole(self, window: Window, span: Span, body: Body) -> bytes:
         room_id = span.room_id
         # In a room that is new to the client there is no timeline to go on with.
         since = None if span.anew else window.since
@@ -56,25 +59,36 @@ class JoinedRooms:
             timeline.events = await self._timelines.without_erased(timeline.events, sight)
         if span.anew and window.since is not None:
             timeline.limited = True  # the client may hold an older piece, which this one does not follow
+        body.told[room_id] = timeline.events
         summary = await self._members.summary(room_id, window.user.user_id)
         state = await self._states.complete(window, room_id, timeline, summary.heroes)
         return room_part(window, timeline, state, summary=summary.json(), sight=sight)
 
-    async def _changed(self, window: Window, room_id: str, timeline: Timeline) -> bytes | None:
+    async def _changed(
+        self, window: Window, room_id: str, timeline: Timeline, body: Body
+    ) -> bytes | None:
         request = window.request
+        wanted = request.filter.room.state
         if (
             timeline.limited
             or timeline.passed_over
             or timeline.resets
             or request.use_state_after
-            or request.filter.room.state.lazy_load_members
+            or wanted.lazy_load_members
         ):
             state = await self._states.delta(window, room_id, timeline)
         else:
             state = []  # the live case: all that changed is in the timeline
+        if timeline.bundles or (state and wanted.lazy_load_members):
+            body.is_shared = False  # what is bundled, and who is not known yet, depends on the reader
+        elif wanted.lazy_load_members:
+            senders = {shown.event.sender for shown in timeline.events}
+            body.senders += [(room_id, sender) for sender in senders]
         summary = None
         if MEMBER in [shown.event.type for shown in timeline.events] or MEMBER in [e.type for e in state]:
             summary = (await self._members.summary(room_id, window.user.user_id)).json()
+            body.is_shared = False
         if not (timeline.events or timeline.limited or state):
             return None  # the filters let nothing through
+        body.told[room_id] = timeline.events
         return room_part(window, timeline, state, summary=summary)
