@@ -1,9 +1,34 @@
 """What accounts need of others: implemented above or beside, joined in `homeserver.app.build`."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["OutgoingRequests", "ProfilePropagation", "SingleSignOn"]
+from storage.tables.device_lists import Noted
+
+__all__ = [
+    "AnnounceDeviceLists", "Departures", "Erasures", "OutgoingRequests", "ProfilePropagation", "SingleSignOn",
+]  # fmt: skip
+
+AnnounceDeviceLists = Callable[[Sequence[Noted]], Coroutine[Any, Any, None]]
+"""Tells those who share rooms with users that the devices of these changed, as was noted and committed."""
+
+
+class Departures(Protocol):
+    """Takes users out of rooms."""
+
+    def leave_all(self, user_id: str) -> Coroutine[Any, Any, None]:
+        """Take a user out of every room.
+
+        Raises:
+            Unavailable: it could not be stored just now; what was left is left.
+        """
+
+
+class Erasures(Protocol):
+    """Knows whose messages nobody sees who was not there."""
+
+    def add(self, user_id: str, erased_ms: int) -> Coroutine[Any, Any, None]:
+        """Erase a user; there is no way back."""
 
 
 class OutgoingRequests(Protocol):

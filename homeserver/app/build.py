@@ -18,15 +18,17 @@ from homeserver.accounts.registration import Registration
 from homeserver.accounts.room_settings import RoomSettings
 from homeserver.accounts.uia import InteractiveAuthentication
 from homeserver.app.account_ports import AccountPorts
+from homeserver.app.build_account_care import AccountCare, build_account_care
 from homeserver.app.build_accounts import AccountServices, build_accounts
 from homeserver.app.build_e2ee import EncryptionServices, build_e2ee
 from homeserver.app.build_ephemeral import EphemeralServices, build_ephemeral
+from homeserver.app.build_keys import KeyServices, build_keys
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.http.authenticate import Authenticator
-from homeserver.http.dispatch import Dispatcher
+from homeserver.http.dispatch import Admission, Dispatcher
 from homeserver.http.endpoint import Endpoint, RateLimit
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
@@ -35,6 +37,7 @@ from homeserver.runtime.tasks import Tasks
 from homeserver.sync.event_stream import EventStream
 from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Sync
+from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.sliding_sync import SlidingSync
@@ -47,6 +50,7 @@ class Services:
     """What the endpoints call."""
 
     access_tokens: AccessTokens
+    account_care: AccountCare
     accounts: AccountServices
     account_data: AccountData
     delayed_events: DelayedEvents
@@ -56,6 +60,7 @@ class Services:
     event_stream: EventStream
     filters: Filters
     interactive: InteractiveAuthentication
+    keys: KeyServices
     logins: Logins
     profile_changes: ProfileChanges
     profiles: Profiles
@@ -63,6 +68,7 @@ class Services:
     registration_secret: str
     rooms: RoomServices
     sliding_sync: SlidingSync
+    notifier: Notifier
     sync: Sync
     sync_reads: SyncReads
 
@@ -95,6 +101,7 @@ async def build_services(
     return Services(
         access_tokens=accounts.access_tokens,
         accounts=accounts,
+        account_care=build_account_care(configuration, runtime, storage, accounts, rooms, stack),
         account_data=account_data,
         delayed_events=delayed_events,
         devices=accounts.devices,
@@ -103,6 +110,9 @@ async def build_services(
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
         interactive=accounts.interactive,
+        keys=await build_keys(
+            configuration, runtime, storage, accounts.device_lists, ephemeral.snowflakes, stack
+        ),
         logins=accounts.logins,
         profile_changes=ProfileChanges(database=database, propagation=rooms.membership, tasks=tasks),
         profiles=profiles,
@@ -110,6 +120,7 @@ async def build_services(
         registration_secret=configuration.registration.shared_secret or data_directory.registration_secret(),
         rooms=rooms,
         sliding_sync=_sliding_sync(runtime, storage, stack),
+        notifier=storage.notifier,
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
         sync_reads=storage.reads,
     )  # fmt: skip
@@ -140,6 +151,7 @@ def build_dispatcher(
     *,
     endpoints: Iterable[Endpoint],
     authenticator: Authenticator,
+    admission: Admission | None = None,
 ) -> Dispatcher:
     """Make what answers requests to `endpoints`."""
     limits, rates = configuration.limits, configuration.rate_limits
@@ -149,6 +161,7 @@ def build_dispatcher(
         authenticator=authenticator,
         rate_limits=RateLimits(by_kind, runtime.clock, runtime.observer) if rates.enabled else None,
         observer=runtime.observer,
+        admission=admission,
         body_bytes_max=limits.body_bytes_max,
         json_depth_max=limits.json_depth_max,
     )

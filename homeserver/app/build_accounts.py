@@ -23,6 +23,7 @@ from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.core.errors import InvalidParam
+from homeserver.e2ee.device_lists import DeviceLists
 
 __all__ = ["AccountServices", "build_accounts"]
 
@@ -33,6 +34,7 @@ class AccountServices:
 
     access_tokens: AccessTokens
     devices: Devices
+    device_lists: DeviceLists
     interactive: InteractiveAuthentication
     logins: Logins
     passwords: Passwords
@@ -78,9 +80,15 @@ async def build_accounts(
         terms=Terms(configuration.terms.policies) if configuration.terms.policies else None,
         recaptcha=_recaptcha(configuration, runtime),
     )
+    device_lists = DeviceLists(
+        database=database, journal=storage.journal, audience=storage.notifier.device_lists
+    )
     return AccountServices(
         access_tokens=access_tokens,
-        devices=Devices(database=database, access_tokens=access_tokens),
+        devices=Devices(
+            database=database, access_tokens=access_tokens, announce=device_lists.announce
+        ),
+        device_lists=device_lists,
         interactive=interactive,
         logins=logins,
         passwords=passwords,

@@ -21,10 +21,12 @@ class EphemeralServices:
 
     Attributes:
         presence: None: it is switched off.
+        snowflakes: places of what is not stored.
     """
 
     presence: Presence | None
     receipts: Receipts
+    snowflakes: SnowflakeClock
     typing: Typing
 
 
@@ -54,7 +56,7 @@ async def build_ephemeral(
         database=database, journal=journal, interning=interning, read_markers=read_markers,
         clock=runtime.clock, note_activity=note_activity,
     )  # fmt: skip
-    return EphemeralServices(presence=presence, receipts=receipts, typing=typing)
+    return EphemeralServices(presence=presence, receipts=receipts, snowflakes=snowflakes, typing=typing)
 
 
 async def _presence(

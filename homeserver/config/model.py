@@ -17,7 +17,7 @@ from homeserver.config.accounts import (
 from homeserver.config.keys import at_least, between, key, one_of, section
 
 __all__ = [
-    "Configuration", "DatabaseSection", "LimitsSection", "Listener", "LoggingSection",
+    "Configuration", "DatabaseSection", "E2eeSection", "LimitsSection", "Listener", "LoggingSection",
     "MetricsSection", "OutgoingSection", "PasswordsSection", "Policy", "PresenceSection", "RateLimit",
     "RateLimitsSection", "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection",
     "RoomsSection", "SpamLimitsSection", "TermsSection", "ToDeviceSection",
@@ -184,6 +184,15 @@ class PresenceSection:
 
 
 @dataclass(frozen=True, slots=True)
+class E2eeSection:
+    """End-to-end encryption."""
+
+    keys_shared_rooms_only: bool = key(
+        default=False, meaning="true: users ask only for keys of those with whom they share a room"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ToDeviceSection:
     """Messages that wait for devices."""
 
@@ -236,6 +245,7 @@ class Configuration:
     rooms: RoomsSection = section(RoomsSection, "rooms")
     retention: RetentionSection = section(RetentionSection, "for how long rooms keep their timelines")
     presence: PresenceSection = section(PresenceSection, "who is online")
+    e2ee: E2eeSection = section(E2eeSection, "end-to-end encryption")
     to_device: ToDeviceSection = section(ToDeviceSection, "messages that wait for devices")
     limits: LimitsSection = section(LimitsSection, "limits of single requests")
     rate_limits: RateLimitsSection = section(RateLimitsSection, "how often one may ask")

@@ -50,19 +50,28 @@ class DeviceKeys:
         self._remote = remote
         self._server_name = server_name
 
+    @staticmethod
+    def check(user_id: str, device_id: str, keys: Mapping[str, Any]) -> bytes:
+        """Check and encode the identity keys of a device.
+
+        Raises:
+            BadJson: they are not in the form of device keys.
+            InvalidParam: they are of another user or device.
+            TooLarge: they are.
+        """
+        return device_keys(keys, user_id, device_id)
+
     async def set(self, user_id: str, device_id: str, keys: Mapping[str, Any]) -> None:
         """Set the identity keys of a device; those who share a room with the user are told if they are new.
 
         One statement where nothing changes; else one transaction of five at most, and a flush of the journal.
 
         Raises:
-            BadJson: they are not in the form of device keys.
             Forbidden: the device's ID is one of the user's cross-signing keys.
-            InvalidParam: they are of another user or device.
-            TooLarge: they are.
+            MatrixError: what `check` raises.
             UnknownToken: the device was deleted.
         """
-        encoded = device_keys(keys, user_id, device_id)
+        encoded = self.check(user_id, device_id, keys)
         if await stored.find(self._database, user_id, device_id) == encoded:
             return
         async with self._database.transaction() as transaction:

@@ -16,11 +16,13 @@ from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
+from homeserver.accounts.guests import Guests
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.registration import Registration
+from homeserver.accounts.short_lived_tokens import ShortLivedTokens
 from homeserver.accounts.stages import Stages
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.uia import InteractiveAuthentication
@@ -98,8 +100,15 @@ class AccountsServer:
         named = {"passwords": self.passwords, "server_name": SERVER_NAME}
         self.registration = Registration(**all_three, **named)
         self.logins = Logins(access_tokens=self.access_tokens, **all_three, **named)
+        self.login_tokens = ShortLivedTokens(**all_three)
+        self.guests = Guests(
+            registration=self.registration, logins=self.logins, access_tokens=self.access_tokens
+        )
         self.interactive = InteractiveAuthentication(**all_three)
-        self.devices = Devices(database=database, access_tokens=self.access_tokens)
+        self.announced = []
+        self.devices = Devices(
+            database=database, access_tokens=self.access_tokens, announce=self._announce
+        )
         self.profiles = Profiles(database=database, server_name=SERVER_NAME)
         self.profile_changes = ProfileChanges(database=database, propagation=self.propagation)
         owners = self._endpoint_owners(mode, shared_secret)
@@ -109,6 +118,9 @@ class AccountsServer:
             rate_limits=None,
             observer=self._observe,
         )
+
+    async def _announce(self, noted):
+        self.announced += noted
 
     def _endpoint_owners(self, mode, shared_secret):
         asked = {"logins": self.logins, "interactive": self.interactive}
@@ -132,6 +144,7 @@ class AccountsServer:
                 logins=self.logins,
                 access_tokens=self.access_tokens,
                 devices=self.devices,
+                login_tokens=self.login_tokens,
                 server_name=SERVER_NAME,
                 base_url="http://127.0.0.1:8008",
             ),
@@ -141,6 +154,7 @@ class AccountsServer:
                 registration=self.registration,
                 stages=self.stages,
                 account_data=self.account_data,
+                guests=self.guests,
                 mode=mode,
                 server_name=SERVER_NAME,
                 **asked,

@@ -154,7 +154,7 @@ async def test_messages_to_devices_and_keys_are_empty_in_their_shape(sliding):
     assert first["rooms"] == first["lists"] == {}
     assert first["extensions"]["to_device"]["events"] == []
     assert first["extensions"]["e2ee"] == {
-        "device_one_time_keys_count": {}, "device_unused_fallback_key_types": []
+        "device_one_time_keys_count": {"signed_curve25519": 0}, "device_unused_fallback_key_types": []
     }  # fmt: skip
     place = asked["extensions"]["to_device"]["since"] = first["extensions"]["to_device"]["next_batch"]
     second = await sliding.ask(ALICE, asked, first["pos"])

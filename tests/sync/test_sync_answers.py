@@ -181,7 +181,7 @@ async def test_a_replaced_state_event_is_in_unsigned_and_is_read_once(world):
 
     assert event["unsigned"]["prev_content"] == {"name": "old"}
     assert again["rooms"]["join"][ROOM]["timeline"]["events"] == [event]
-    assert world.reads == reads + 2, "only for what is new where: the token is from before the restart"
+    assert world.reads == reads + 4, "only for what is new where and of whom: the token is from before"
 
 
 async def test_a_redaction_reaches_the_remembered_event(world):

@@ -8,10 +8,12 @@ import orjson
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
 from homeserver.runtime.clock import Clock
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.live_users import LiveUser, RoomOfUser
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.sliding.connections import Place, RoomSent
+from homeserver.sync.sliding.encryption import EncryptionPart
 from homeserver.sync.sliding.entry import Entry
 from homeserver.sync.sliding.extensions import ExtensionParts, Told
 from homeserver.sync.sliding.lists import Listed, Lists
@@ -76,8 +78,9 @@ class SlidingAssembler:
             states=RequiredStates(reads, sliding_reads, notifier.rooms), members=notifier.members,
         )  # fmt: skip
         self._extensions = ExtensionParts(
-            reads, sliding_reads, notifier.live_rooms, notifier.inboxes
-        )
+            reads, sliding_reads, notifier.live_rooms, notifier.inboxes,
+            EncryptionPart(notifier.device_lists, notifier.key_counts),
+        )  # fmt: skip
 
     async def assemble(self, requester: Requester, user: LiveUser, body: SlidingBody, place: Place) -> Answer:
         """Tell what a connection that is at `place` lacks."""
@@ -140,13 +143,15 @@ class SlidingAssembler:
                 asked.append((room, config))
         anew = [one for one in asked if one[0].membership == "join" and one[0].room_id not in sent]
         whole = await self._rooms.whole(look, anew) if anew else {}
+        others = [(room, config) for room, config in asked if room.room_id not in whole]
+        told = await side_by_side(
+            self._rooms.entry(look, room, config, sent.get(room.room_id)) for room, config in others
+        )
+        whole.update(zip([room.room_id for room, _ in others], told, strict=True))
         entries: dict[str, Entry] = {}
-        for room, config in asked:
+        for room, _ in asked:
             room_id = room.room_id
-            if room_id in whole:
-                entry, sent[room_id] = whole[room_id]
-            else:
-                entry, sent[room_id] = await self._rooms.entry(look, room, config, sent.get(room_id))
+            entry, sent[room_id] = whole[room_id]
             if entry is not None:
                 entries[room_id] = entry
         return entries, sent

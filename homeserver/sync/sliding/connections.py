@@ -54,6 +54,8 @@ class Place:
         rooms: what was told of rooms.
         account_data: the rooms of which account data was told; the empty name is for what is of no room.
         receipts: the rooms of which receipts were told.
+        sticky: the rooms in scope of the extension for sticky events; None if it was not asked for.
+        device_lists: up to where device lists were told; None: they were not asked for yet.
         listed: what the lists of `body` came to, if that stays so until the user's rooms change.
         body: the request that was answered with it.
     """
@@ -63,13 +65,15 @@ class Place:
     rooms: dict[str, RoomSent] = field(default_factory=dict)
     account_data: Until = field(default_factory=dict)
     receipts: Until = field(default_factory=dict)
+    sticky: Mapping[str, None] | None = None
+    device_lists: SyncToken | None = None
     listed: Listed | None = None
     body: SlidingBody | None = None
 
     def entries(self) -> int:
         """How much memory it takes, counted in rooms and members."""
         listed = 0 if self.listed is None else 2 * len(self.listed.configs)
-        rooms = len(self.rooms) + len(self.account_data) + len(self.receipts)
+        rooms = len(self.rooms) + len(self.account_data) + len(self.receipts) + len(self.sticky or ())
         return 1 + sum([len(sent.lazy) for sent in self.rooms.values()]) + rooms + listed
 
 

@@ -9,7 +9,7 @@ from homeserver.sync.live_rooms import LiveRooms
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.sliding.account_data import AccountDataExtension
 from homeserver.sync.sliding.connections import Place, Until
-from homeserver.sync.sliding.encryption import encryption_part
+from homeserver.sync.sliding.encryption import EncryptionPart
 from homeserver.sync.sliding.entry import Entry
 from homeserver.sync.sliding.ephemeral import ReceiptsExtension, TypingExtension
 from homeserver.sync.sliding.lists import Listed
@@ -17,6 +17,7 @@ from homeserver.sync.sliding.look import Look
 from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import RoomExtension, SlidingBody
 from homeserver.sync.sliding.scopes import Scopes
+from homeserver.sync.sliding.sticky_events import StickyPart
 from homeserver.sync.sliding.to_device import ToDevicePart
 
 __all__ = ["ExtensionParts", "Told"]
@@ -43,8 +44,11 @@ class ExtensionParts:
     """Asks every extension that is enabled."""
 
     def __init__(
-        self, reads: SyncReads, sliding_reads: SlidingReads, live_rooms: LiveRooms, inboxes: LiveInboxes
-    ) -> None:
+        self, reads: SyncReads, sliding_reads: SlidingReads, live_rooms: LiveRooms, inboxes: LiveInboxes,
+        encryption: EncryptionPart, sticky: StickyPart,
+    ) -> None:  # fmt: skip
+        self._encryption = encryption
+        self._sticky = sticky
         self._to_device = ToDevicePart(inboxes)
         self._account_data = AccountDataExtension(reads)
         self._typing = TypingExtension(live_rooms)
@@ -56,6 +60,7 @@ class ExtensionParts:
         """The parts, and whether there is news in any; notes in the place what the connection has then."""
         asked, place, scopes = body.extensions, told.place, Scopes(look, listed)
         after.account_data, after.receipts = place.account_data, place.receipts
+        after.device_lists, after.sticky = place.device_lists, place.sticky
         parts: list[bytes] = []
         found = is_new = False
         if asked is not None and _is_on(asked.account_data):
@@ -87,7 +92,17 @@ class ExtensionParts:
             found |= is_new
             parts.append(b'"to_device":' + part)
         if asked is not None and asked.e2ee is not None and asked.e2ee.enabled:
-            parts.append(b'"e2ee":' + encryption_part(is_incremental=look.since is not None))
+            part, is_new = await self._encryption.tell(look, place.device_lists)
+            found |= is_new
+            parts.append(b'"e2ee":' + part)
+            after.device_lists = look.now
+        sticky = None if asked is None else asked.sticky_events
+        if sticky is not None and sticky.enabled:
+            part, is_new, after.sticky = await self._sticky.tell(
+                look, sticky, listed, told.entries, place.sticky
+            )
+            found |= is_new
+            parts.append(b'"org.matrix.msc4354.sticky_events":' + part)
         if not told.is_settled:
             after.account_data = _of_rooms(after.account_data, after)
             after.receipts = _of_rooms(after.receipts, after)

@@ -1,0 +1,37 @@
+"""What sync reads of devices and their keys when its caches do not know."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from storage.tables.device_lists import Moved
+from storage.tables.one_time_keys import KeyCounts
+
+__all__ = ["DeviceReads"]
+
+
+class DeviceReads(Protocol):
+    """Reads from the primary database. Rows may be ahead of what was published."""
+
+    async def changed_after(self, user_id: str, after: int) -> Sequence[tuple[str, int]]:
+        """(user ID, position) of the changes of device lists above a position that a user is told."""
+
+    async def moved_after(self, user_id: str, after: int) -> Sequence[Moved]:
+        """Whose member event changed above a position, also the user's own, in rooms of the user."""
+
+    async def newly_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
+        """Those who are in rooms that a user has come into, and in no other room with the user.
+
+        Those who never had any key may be left out.
+        """
+
+    async def no_longer_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
+        """Those who were in rooms when a user left these, and share no room with the user.
+
+        Those who never had any key may be left out.
+        """
+
+    async def sharing(self, user_id: str, user_ids: Collection[str]) -> Collection[str]:
+        """Those of some users who share a room with a user."""
+
+    async def key_counts(self, user_id: str, device_id: str) -> KeyCounts:
+        """What a device has left of one-time keys, and which fallback keys are unused."""

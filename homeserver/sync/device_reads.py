@@ -1,0 +1,48 @@
+"""The reads of devices and their keys, from PostgreSQL."""
+
+from collections.abc import Collection, Sequence
+
+from storage.interning import Interning
+from storage.pool import Database
+from storage.tables import device_lists, one_time_keys
+from storage.tables.device_lists import Moved
+from storage.tables.one_time_keys import KeyCounts
+
+__all__ = ["StoredDeviceReads"]
+
+NOBODY = 0
+
+
+class StoredDeviceReads:
+    """Reads committed rows; see `homeserver.sync.device_ports.DeviceReads`."""
+
+    def __init__(self, database: Database, interning: Interning) -> None:
+        self._database = database
+        self._interning = interning
+
+    async def changed_after(self, user_id: str, after: int) -> Sequence[tuple[str, int]]:
+        """(user ID, position) of the changes of device lists above a position that a user is told."""
+        return await device_lists.changed_after(self._database, user_id, await self._nid(user_id), after)
+
+    async def moved_after(self, user_id: str, after: int) -> Sequence[Moved]:
+        """Whose member event changed above a position, also the user's own, in rooms of the user."""
+        return await device_lists.moved_after(self._database, await self._nid(user_id), after)
+
+    async def newly_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
+        """Those who are in rooms that a user has come into, and in no other room with the user."""
+        return await device_lists.newly_shared(self._database, await self._nid(user_id), room_ids)
+
+    async def no_longer_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
+        """Those who were in rooms when a user left these, and share no room with the user."""
+        return await device_lists.no_longer_shared(self._database, await self._nid(user_id), room_ids)
+
+    async def sharing(self, user_id: str, user_ids: Collection[str]) -> Collection[str]:
+        """Those of some users who share a room with a user."""
+        return await device_lists.sharing(self._database, await self._nid(user_id), user_ids)
+
+    async def key_counts(self, user_id: str, device_id: str) -> KeyCounts:
+        """What a device has left of one-time keys, and which fallback keys are unused."""
+        return await one_time_keys.counts(self._database, user_id, device_id)
+
+    async def _nid(self, user_id: str) -> int:
+        return (await self._interning.existing("user", (user_id,))).get(user_id, NOBODY)
