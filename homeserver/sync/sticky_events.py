@@ -7,7 +7,7 @@ they come in. They are told in the order of the stream. When there are more than
 token says up to which they were told; the rest, in all rooms, follows with the next answers.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from homeserver.core.event.sticky import sticky_until_ms
@@ -37,7 +37,7 @@ class StickyLook:
         limit: so many events at most.
         fresh: rooms of which the client has nothing: everything that is sticky there is told.
         rooms: other rooms that the user is in, of which the rest is told.
-        told: the events of timelines in the same answer, by room.
+        told: tells the IDs of the events in the timelines of the same answer.
     """
 
     requester: Requester
@@ -48,7 +48,7 @@ class StickyLook:
     limit: int
     fresh: Collection[str]
     rooms: Collection[str]
-    told: Mapping[str, Collection[TimelineEvent]]
+    told: Callable[[], Collection[str]]
 
     @property
     def after(self) -> int:
@@ -112,8 +112,7 @@ class StickyEvents:
     async def _from_storage(self, look: StickyLook) -> StickyPart:
         if not look.fresh and not look.rooms:
             return StickyPart()
-        timelines = sum([len(events) for events in look.told.values()])
-        limit = look.limit + timelines + 1  # so that it is enough whatever of it was told
+        limit = look.limit + len(look.told()) + 1  # so that it is enough whatever of it was told
         asked = StickyAsked(
             {**dict.fromkeys(look.rooms, look.after), **dict.fromkeys(look.fresh, 0)}, look.now_ms,
             look.user.ignored, limit,
@@ -128,7 +127,7 @@ class StickyEvents:
 
 def _part(due: list[TimelineEvent], look: StickyLook) -> StickyPart:
     part = StickyPart()
-    told = {shown.event.event_id for events in look.told.values() for shown in events} if due else set()
+    told = look.told() if due else ()
     count, last = 0, 0
     for shown in due:
         if shown.event.event_id not in told:

@@ -25,6 +25,8 @@ from homeserver.sync.sliding.required_state import RequiredStates
 from homeserver.sync.sliding.room_config import RoomConfig
 from homeserver.sync.sliding.room_facts import RoomFacts
 from homeserver.sync.sliding.rooms import RoomEntries
+from homeserver.sync.sliding.sticky_events import StickyPart
+from homeserver.sync.sticky_events import StickyEvents
 from homeserver.sync.timeline import Timelines
 
 __all__ = ["Answer", "SlidingAssembler"]
@@ -80,6 +82,7 @@ class SlidingAssembler:
         self._extensions = ExtensionParts(
             reads, sliding_reads, notifier.live_rooms, notifier.inboxes,
             EncryptionPart(notifier.device_lists, notifier.key_counts),
+            StickyPart(StickyEvents(reads, notifier.live_stickies)),
         )  # fmt: skip
 
     async def assemble(self, requester: Requester, user: LiveUser, body: SlidingBody, place: Place) -> Answer:

@@ -25,6 +25,7 @@ class Listed:
         configs: what is wanted of each room, in the order in which rooms are told.
         is_whole: all of this stays the same until the user's rooms or what they noted of them changes.
         scopes: the rooms of extensions, as far as worked out.
+        members: the rooms of each list, in its windows or not.
     """
 
     counts: Mapping[str, int]
@@ -33,6 +34,7 @@ class Listed:
     configs: Mapping[str, RoomConfig]
     is_whole: bool = False
     scopes: dict[tuple[object, ...], Mapping[str, None]] = field(default_factory=dict)
+    members: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 class Lists:
@@ -47,11 +49,13 @@ class Lists:
         """The lists of a request, made of a user's rooms."""
         counts: dict[str, int] = {}
         windows: dict[str, Sequence[str]] = {}
+        of_lists: dict[str, Collection[str]] = {}
         wishes: dict[str, list[RoomBody]] = {}
         for key, asked in (body.lists or {}).items():
             members = await self._members(asked, user, rooms, marks)
             counts[key] = len(members)
             windows[key] = await self._windows(asked, members, rooms)
+            of_lists[key] = windows[key] if len(windows[key]) == len(members) else members
             for room_id in windows[key]:
                 wishes.setdefault(room_id, []).append(asked)
         subscribed = []
@@ -65,7 +69,8 @@ class Lists:
             len(windows[key]) == counts[key] and (one.filters is None or not _asks_for_traits(one.filters))
             for key, one in (body.lists or {}).items()
         )
-        return Listed(counts, windows, subscribed, _configs(wishes, user.user_id), is_whole)
+        configs = _configs(wishes, user.user_id)
+        return Listed(counts, windows, subscribed, configs, is_whole, members=of_lists)
 
     async def _members(
         self, asked: ListBody, user: LiveUser, rooms: Mapping[str, RoomOfUser], marks: Marks

@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 
 from homeserver.core.errors import InvalidParam
+from homeserver.sync.sticky_events import STICKY_EVENTS_MAX
 
 __all__ = [
     "TIMELINE_LIMIT_MAX", "EncryptionExtension", "Extensions", "ListBody", "ListFilters", "RoomBody",
-    "RoomExtension", "SlidingBody", "ToDeviceExtension", "check_limits",
+    "RoomExtension", "SlidingBody", "StickyExtension", "ToDeviceExtension", "check_limits",
 ]  # fmt: skip
 
 TIMELINE_LIMIT_MAX = 1_000
@@ -83,6 +84,14 @@ class EncryptionExtension(msgspec.Struct):
     enabled: bool = False
 
 
+class StickyExtension(msgspec.Struct):
+    """Sticky events: at most `limit` after those up to `since`."""
+
+    enabled: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=1, le=STICKY_EVENTS_MAX)] = STICKY_EVENTS_MAX
+    since: Annotated[str, msgspec.Meta(max_length=PLACE_CHARACTERS_MAX)] | None = None
+
+
 class Extensions(msgspec.Struct):
     """The extensions; those that are unknown are ignored."""
 
@@ -91,6 +100,9 @@ class Extensions(msgspec.Struct):
     typing: RoomExtension | None = None
     to_device: ToDeviceExtension | None = None
     e2ee: EncryptionExtension | None = None
+    sticky_events: StickyExtension | None = msgspec.field(
+        default=None, name="org.matrix.msc4354.sticky_events"
+    )
 
 
 class SlidingBody(msgspec.Struct):

@@ -41,7 +41,8 @@ async def tell_sticky_events(
     part = await source.tell(
         StickyLook(
             window.request.requester, window.user, since, window.now, window.now_ms, STICKY_EVENTS_MAX,
-            fresh, [room_id for room_id in rooms if room_id not in new], body.told,
+            fresh, [room_id for room_id in rooms if room_id not in new],
+            lambda: {shown.event.event_id for events in body.told.values() for shown in events},
         )
     )  # fmt: skip
     for room_id, events in part.rooms.items():
