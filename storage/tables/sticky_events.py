@@ -56,8 +56,8 @@ _CURRENT = (
 def add_sticky_event(
     write: Write, event: Event, *, room_nid: int, position: int, flags: EventFlags
 ) -> None:
-    """Add to a write the row of an event that is sticky; of any other, nothing."""
-    if STICKY not in event.pdu or flags & HIDDEN & ~EventFlags.SOFT_FAILED:
+    """Add to a write the row of an event that is sticky; of any other, or one from the past, nothing."""
+    if STICKY not in event.pdu or position < 0 or flags & HIDDEN & ~EventFlags.SOFT_FAILED:
         return
     until_ms = sticky_until_ms(event, position)
     if until_ms:

@@ -4,6 +4,9 @@ from urllib.parse import quote
 
 import pytest
 
+from homeserver.rooms.delayed_events import WAITING_PER_USER_MAX
+from tests.doubles.rooms import PASSWORD, User
+
 UNSTABLE = "/_matrix/client/unstable/org.matrix.msc4140"
 STABLE = "/_matrix/client/v1"
 LEAVE = "org.matrix.msc3401.call.member"
@@ -193,3 +196,40 @@ async def test_the_endpoint_to_come_schedules_too(rooms_server, alice, room, nam
     for wrong in ({}, {"content": {}}, {"content": {}, name: "5"}, {"content": 1, name: 5}):
         status, _ = await rooms_server.call("PUT", path, wrong, token=alice.token)
         assert status == 400
+
+
+async def test_a_repetition_at_the_limit_is_told_its_delay_id(alice, room):
+    _, first = await schedule(alice, room, transaction_id="first")
+    for _ in range(WAITING_PER_USER_MAX - 1):
+        assert (await schedule(alice, room))[0] == 200
+
+    assert await schedule(alice, room) == (429, "M_LIMIT_EXCEEDED")
+    assert await schedule(alice, room, transaction_id="first") == (200, first)
+
+
+async def test_the_device_that_scheduled_it_knows_the_event_by_its_delay_id(
+    rooms_server, alice, bob, room, move_clock
+):
+    _, message = await schedule(alice, room)
+    state_delay_id = await schedule_state(alice, room, {"n": 1})
+    login = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "alice"}}
+    _, answer = await rooms_server.call(
+        "POST", "/_matrix/client/v3/login", login | {"password": PASSWORD}
+    )
+    other = User(rooms_server, answer)
+    since = {user: (await user.get("/sync?timeout=0"))["next_batch"] for user in (alice, bob, other)}
+    move_clock(61_000)
+    await rooms_server.services.delayed_events.work()
+
+    for _ in range(2):  # from memory, then from the database
+        for user, expected in (
+            (alice, [message["delay_id"], state_delay_id]), (bob, [None, None]), (other, [None, None])
+        ):  # fmt: skip
+            answer = await user.get(f"/sync?timeout=0&since={since[user]}")
+            synced = answer["rooms"]["join"][room]["timeline"]["events"]
+            paged = (await user.get(f"/rooms/{room}/messages?dir=b&limit=2"))["chunk"][::-1]
+            for events in (synced, paged):
+                told = [event["unsigned"].get("org.matrix.msc4140.delay_id") for event in events]
+                assert told == expected
+                assert not any("transaction_id" in event["unsigned"] for event in events)
+        await rooms_server.restart()
