@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from homeserver.core.filters import room_passes
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.live_users import MembershipChange, RoomOfUser
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
@@ -70,17 +71,16 @@ def settled_spans(window: Window) -> list[Span] | None:
 
 async def spans_of(window: Window, reads: SyncReads) -> list[Span]:
     """Every room of which the window may have something to tell."""
-    found = []
+    found, unsettled = [], []
     for room in await _candidates(window, reads):
         if not room_passes(window.request.filter.room, room.room_id):
             continue
         if room.membership == "join" and _settled(window, room):
             found.append(Span(room.room_id, Section.JOIN, room.position))
             continue
-        span = await _span_of(window, room, reads)
-        if span is not None:
-            found.append(span)
-    return found
+        unsettled.append(room)
+    spans = await side_by_side(_span_of(window, room, reads) for room in unsettled)
+    return found + [span for span in spans if span is not None]
 
 
 def _settled(window: Window, room: RoomOfUser) -> bool:

@@ -83,9 +83,7 @@ class Memberships:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def of_user(
-        self, user_nid: int, memberships: Sequence[str] | None = None
-    ) -> list[MembershipRow]:
+    async def of_user(self, user_nid: int, memberships: Sequence[str] | None = None) -> list[MembershipRow]:
         """Read a user's memberships, forgotten rooms included; only `memberships`, if given."""
         condition = "" if memberships is None else " AND membership = ANY(%b::text[])"
         parameters = () if memberships is None else (list(memberships),)
@@ -113,14 +111,25 @@ class Memberships:
         )  # fmt: skip
         return [MembershipRow(*row) for row in rows]
 
-    async def bare_of_room(self, room_nid: int, *, limit: int) -> list[tuple[str, str, int]]:
-        """Read (user ID, membership, position) of a room by position; of any members, if there are more."""
-        return await self._database.fetch(
-            "SELECT text, membership, position FROM (SELECT user_nid, membership, position FROM memberships"
-            " WHERE room_nid = %b::bigint LIMIT %b::bigint) AS found JOIN interned_users ON nid = user_nid"
-            " ORDER BY position",
-            room_nid, limit,
+    async def bare_of_rooms(
+        self, room_nids: Sequence[int], *, limit: int
+    ) -> list[list[tuple[str, str, int]]]:
+        """Read (user ID, membership, position) of each of several rooms by position.
+
+        Of any members, if there are more than `limit`.
+        """
+        rows = await self._database.fetch(
+            "SELECT number, text, membership, position FROM (SELECT asked.number, member.* FROM"
+            " unnest(%b::bigint[]) WITH ORDINALITY AS asked (room_nid, number) CROSS JOIN LATERAL"
+            " (SELECT user_nid, membership, position FROM memberships"
+            " WHERE memberships.room_nid = asked.room_nid LIMIT %b::bigint) AS member OFFSET 0) AS found"
+            " JOIN interned_users ON nid = user_nid ORDER BY position",
+            list(room_nids), limit,
         )  # fmt: skip
+        found: list[list[tuple[str, str, int]]] = [[] for _ in room_nids]
+        for number, user_id, membership, position in rows:
+            found[number - 1].append((user_id, membership, position))
+        return found
 
     async def counts(self, room_nid: int) -> tuple[int, int]:
         """Tell how many users have joined a room, and how many are invited, without counting the joined."""
@@ -187,9 +196,7 @@ class Memberships:
         )  # fmt: skip
         return [text for (text,) in rows]
 
-    async def joined_with_state(
-        self, user_nid: int, type_: str, state_key: str, *, limit: int
-    ) -> list[str]:
+    async def joined_with_state(self, user_nid: int, type_: str, state_key: str, *, limit: int) -> list[str]:
         """Name the rooms that a user is in whose state has, or had, something for a type and state key."""
         rows = await self._database.fetch(
             "SELECT room_id FROM memberships"

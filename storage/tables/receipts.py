@@ -6,7 +6,7 @@ from homeserver.core.changes import ReceiptChange
 from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
-__all__ = ["RECEIPT_UPSERT", "add", "find", "last_positions", "of_room", "shown"]
+__all__ = ["RECEIPT_UPSERT", "add", "find", "last_positions", "of_rooms", "shown"]
 
 RECEIPT_UPSERT = Statement(
     name="receipts",
@@ -47,19 +47,26 @@ async def find(
     return None if row is None else row[0]
 
 
-async def of_room(
-    queries: Queries, room_nid: int, room_id: str, *, after: int = 0, limit: int
-) -> Sequence[ReceiptChange]:
-    """Read a room's receipts above a position, the latest ones, oldest first."""
+async def of_rooms(
+    queries: Queries, asked: Sequence[tuple[int, str, int]], *, limit: int
+) -> list[list[ReceiptChange]]:
+    """Read of each room (number, ID, position) the receipts above the position, the latest, oldest first."""
     rows = await queries.fetch(
-        f"SELECT {_COLUMNS} FROM receipts WHERE room_nid = %b::bigint AND position > %b::bigint"
-        " ORDER BY position DESC LIMIT %b::bigint",
-        room_nid, after, limit,
+        f"SELECT asked.number, {_COLUMNS} FROM unnest(%b::bigint[], %b::bigint[]) WITH ORDINALITY"
+        f" AS asked (room_nid, after, number) CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM receipts"
+        " WHERE receipts.room_nid = asked.room_nid AND position > asked.after"
+        " ORDER BY position DESC LIMIT %b::bigint) AS receipt ORDER BY position",
+        [one[0] for one in asked], [one[2] for one in asked], limit,
     )  # fmt: skip
-    return [
-        ReceiptChange(position, room_id, user_id, type_, thread_id or None, event_id, ts_ms, event_position)
-        for position, user_id, type_, thread_id, event_id, ts_ms, event_position in reversed(rows)
-    ]
+    found: list[list[ReceiptChange]] = [[] for _ in asked]
+    for number, position, user_id, type_, thread_id, event_id, ts_ms, event_position in rows:
+        room_id = asked[number - 1][1]
+        found[number - 1].append(
+            ReceiptChange(
+                position, room_id, user_id, type_, thread_id or None, event_id, ts_ms, event_position
+            )
+        )
+    return found
 
 
 async def shown(

@@ -276,6 +276,16 @@ class Relations:
             if edits or references or replies
         }
 
+    async def parents_among(self, events: Sequence[tuple[int, str]]) -> set[str]:
+        """Tell which of some events, by their rooms and IDs, others point at so that it is summed up."""
+        rows = await self._database.fetch(
+            "SELECT event_id FROM unnest(%b::bigint[], %b::text[]) AS parent (room_nid, event_id),"
+            " LATERAL (SELECT 1 FROM relations AS child WHERE child.room_nid = parent.room_nid"
+            f" AND child.parent_id = parent.event_id AND child.rel_type = ANY({_BUNDLED}) LIMIT 1) AS one",
+            [room_nid for room_nid, _ in events], [event_id for _, event_id in events],
+        )  # fmt: skip
+        return {event_id for (event_id,) in rows}
+
     async def children(self, room_nid: int, page: ChildrenPage, asked: Asked) -> list[Child]:
         """Read which events point at one event, in the order of the direction."""
         ignored = await self._nids(asked.ignored)

@@ -123,6 +123,25 @@ class Rooms:
                 self._by_id.put(room_id, room)
         return room
 
+    async def find_all(self, room_ids: Iterable[str]) -> dict[str, RoomRow]:
+        """Find those of several rooms that there are."""
+        found: dict[str, RoomRow] = {}
+        missing = []
+        for room_id in dict.fromkeys(room_ids):
+            room = self._by_id.get(room_id)
+            if room is None:
+                missing.append(room_id)
+            else:
+                found[room_id] = room
+        if missing:
+            rows = await self._database.fetch(
+                f"SELECT {_COLUMNS} FROM rooms WHERE room_id = ANY(%b::text[])", missing
+            )
+            for room in [RoomRow(*row) for row in rows]:
+                self._by_id.put(room.room_id, room)
+                found[room.room_id] = room
+        return found
+
     async def by_nids(self, room_nids: Iterable[int]) -> dict[int, RoomRow]:
         """Find rooms by their numbers."""
         rows = await self._database.fetch(

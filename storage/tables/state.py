@@ -10,7 +10,8 @@ from storage.tables.events import BY_INDEX, EVENT_COLUMNS, Events, StoredEvent
 from storage.write import Statement, Write
 
 __all__ = [
-    "CURRENT_STATE_UPSERT", "PAGE_KEYS_MAX", "STATE_CHANGE_INSERT", "State", "StateChange", "add_state",
+    "CURRENT_STATE_UPSERT", "PAGE_KEYS_MAX", "REPLACED", "STATE_CHANGE_INSERT", "State",
+    "StateChange", "add_state",
 ]  # fmt: skip
 
 CURRENT_STATE_UPSERT = Statement(
@@ -96,6 +97,24 @@ _AT_OF_KEYS = (
     f"SELECT one.* FROM {_ASKED}, LATERAL (SELECT {_CHANGES} WHERE {_OF_KEY} AND position <= %b::bigint"
     " ORDER BY position DESC LIMIT 1) AS one"
 )
+
+REPLACED = (
+    "SELECT asked.number, events.event_id FROM unnest(%b::bigint[], %b::bigint[]) WITH ORDINALITY AS asked"
+    " (room_nid, position, number) JOIN state_changes AS change ON change.room_nid = asked.room_nid"
+    " AND change.position = asked.position LEFT JOIN LATERAL ("
+    "SELECT coalesce(before.nid, before.position) AS nid FROM state_changes AS before"
+    " WHERE before.room_nid = change.room_nid AND before.type_nid = change.type_nid"
+    " AND before.state_key_nid = change.state_key_nid AND before.position < change.position"
+    " ORDER BY before.position DESC LIMIT 1) AS before ON true"
+    " LEFT JOIN LATERAL (SELECT position FROM moved_events WHERE moved_events.nid = before.nid"
+    f" AND moved_events.room_nid = change.room_nid {BY_INDEX}) AS moved ON true"
+    " LEFT JOIN LATERAL (SELECT event_id FROM events WHERE events.room_nid = change.room_nid"
+    " AND events.position = coalesce(moved.position, before.nid) AND events.retention_class = 0"
+    f" {BY_INDEX}) AS events ON true"
+    " WHERE change.nid IS NULL OR EXISTS (SELECT 1 FROM moved_events AS own"
+    " WHERE own.room_nid = change.room_nid AND own.nid = change.nid AND own.position = change.position)"
+)
+"""By rooms and positions: the number of each that became the state, and the ID of what it replaced."""
 
 PAGE_KEYS_MAX = 250
 """Of a page of the state: some milliseconds of work."""
@@ -266,41 +285,9 @@ class State:
 
         Those that never were current are left out.
         """
-        rows = await self._database.fetch(
-            "SELECT change.position, events.event_id FROM state_changes AS change LEFT JOIN LATERAL ("
-            "SELECT coalesce(before.nid, before.position) AS nid FROM state_changes AS before"
-            " WHERE before.room_nid = change.room_nid AND before.type_nid = change.type_nid"
-            " AND before.state_key_nid = change.state_key_nid AND before.position < change.position"
-            " ORDER BY before.position DESC LIMIT 1) AS before ON true"
-            " LEFT JOIN LATERAL (SELECT position FROM moved_events WHERE moved_events.nid = before.nid"
-            f" AND moved_events.room_nid = change.room_nid {BY_INDEX}) AS moved ON true"
-            " LEFT JOIN LATERAL (SELECT event_id FROM events WHERE events.room_nid = change.room_nid"
-            " AND events.position = coalesce(moved.position, before.nid) AND events.retention_class = 0"
-            f" {BY_INDEX}) AS events ON true"
-            " WHERE change.room_nid = %b::bigint AND change.position = ANY(%b::bigint[])"
-            " AND (change.nid IS NULL OR EXISTS (SELECT 1 FROM moved_events AS own"
-            " WHERE own.room_nid = change.room_nid AND own.nid = change.nid"
-            " AND own.position = change.position))",
-            room_nid, list(positions),
-        )  # fmt: skip
-        return dict(rows)
-
-    async def resets_between(self, room_nid: int, low: int, high: int) -> dict[int, list[Event]]:
-        """Read the events that state resolution brought back, by the position where that happened.
-
-        The state that a room began with here is left out, which may be all that another server told.
-        """
-        changes = await self._changes(
-            f"SELECT {_CHANGES} WHERE room_nid = %b::bigint AND position BETWEEN %b::bigint AND %b::bigint"
-            " AND nid IS NOT NULL AND position > (SELECT min(position) FROM state_changes AS first"
-            " WHERE first.room_nid = %b::bigint)",
-            room_nid, low, high, room_nid,
-        )  # fmt: skip
-        found: dict[int, list[Event]] = {}
-        for change in changes:
-            if change.stored.position != change.position:  # else an outlier that has found its place
-                found.setdefault(change.position, []).append(change.event)
-        return found
+        asked = list(positions)
+        rows = await self._database.fetch(REPLACED, [room_nid] * len(asked), asked)
+        return {asked[number - 1]: event_id for number, event_id in rows}
 
     async def _read(self, found: str, *parameters: object) -> list[StoredEvent]:
         rows = await self._database.fetch(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.live_users import RoomOfUser
 from homeserver.sync.members import RoomMembers, Summary
 from homeserver.sync.ports import SyncReads
@@ -134,9 +135,10 @@ class RoomEntries:
         self, look: Look, rooms: Iterable[tuple[RoomOfUser, RoomConfig]]
     ) -> dict[str, tuple[Entry | None, RoomSent]]:
         """What is told of rooms that the user is in and the connection has nothing of, read together."""
-        begun = [await self._begin(look, room, config) for room, config in rooms]
+        begun = await side_by_side(self._begin(look, room, config) for room, config in rooms)
         known = await self._states.ahead(look.now, [one.asked for one in begun])
-        return {one.room.room_id: await self._finish(look, one, known.get(one.room.room_id)) for one in begun}
+        told = await side_by_side(self._finish(look, one, known.get(one.room.room_id)) for one in begun)
+        return {one.room.room_id: each for one, each in zip(begun, told, strict=True)}
 
     async def _whole(self, look: Look, room: RoomOfUser, config: RoomConfig) -> tuple[Entry | None, RoomSent]:
         return await self._finish(look, await self._begin(look, room, config), None)

@@ -7,6 +7,8 @@ import orjson
 
 from homeserver.core.changes import ReceiptChange
 from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
+from homeserver.core.positions import SyncToken
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.body import Body
 from homeserver.sync.live_rooms import READ_PRIVATE, LiveRooms
 from homeserver.sync.ports import SyncReads
@@ -28,29 +30,42 @@ class Ephemeral:
 
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Who types now, and how far others have read."""
-        for span in spans:
-            if span.section is Section.JOIN:
-                receipts = await self._reads.receipts_of(span.room_id, 0)
-                self._tell(window, span.room_id, self._live_rooms.typing(span.room_id, None), receipts, body)
+        joined = [span.room_id for span in spans if span.section is Section.JOIN]
+        for room_id, receipts in await self._stored(joined, 0):
+            self._tell(window, room_id, self._live_rooms.typing(room_id, None), receipts, body)
+
+    async def _stored(
+        self, room_ids: Sequence[str], after: int
+    ) -> Iterable[tuple[str, Sequence[ReceiptChange]]]:
+        reads = [self._reads.receipts_of(room_id, after) for room_id in room_ids]
+        return zip(room_ids, await side_by_side(reads), strict=True)
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """What changed; of rooms that are new to the client, all."""
         since = window.since
         assert since is not None, "an increment has a beginning"
+        is_full = window.request.full_state
+        if anew := [span for span in spans if span.anew or is_full]:
+            await self.complete(window, anew, body)
+        unknown = []
         for span in spans:
-            if span.section is not Section.JOIN:
+            if span.section is not Section.JOIN or span.anew or is_full:
                 continue
-            if span.anew or window.request.full_state:
-                await self.complete(window, [span], body)
-                continue
-            room_id = span.room_id
-            receipts = self._live_rooms.receipts_after(room_id, since)
+            receipts = self._live_rooms.receipts_after(span.room_id, since)
             if receipts is None:
-                stored = await self._reads.receipts_of(room_id, since.lowest)
-                receipts = [one for one in stored if not since.covers(one.position)]
-            typing = self._live_rooms.typing(room_id, since)
-            if receipts or typing is not None:
-                self._tell(window, room_id, typing, receipts, body)
+                unknown.append(span.room_id)
+            else:
+                self._tell_news(window, since, span.room_id, receipts, body)
+        for room_id, stored in await self._stored(unknown, since.lowest) if unknown else ():
+            news = [one for one in stored if not since.covers(one.position)]
+            self._tell_news(window, since, room_id, news, body)
+
+    def _tell_news(
+        self, window: Window, since: SyncToken, room_id: str, receipts: Sequence[ReceiptChange], body: Body
+    ) -> None:
+        typing = self._live_rooms.typing(room_id, since)
+        if receipts or typing is not None:
+            self._tell(window, room_id, typing, receipts, body)
 
     @staticmethod
     def _tell(

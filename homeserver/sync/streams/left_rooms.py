@@ -1,5 +1,6 @@
 """The rooms that the user left or was banned from: `rooms.leave`; each once, up to the leaving."""
 
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.body import Body, room_part
 from homeserver.sync.request import Window
 from homeserver.sync.room_state import RoomStates
@@ -20,9 +21,9 @@ class LeftRooms:
 
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Every room that was left, if the filter asks for them."""
-        for span in spans:
-            if span.section is Section.LEAVE:
-                body.left[span.room_id] = await self._left(window, span)
+        left = [span for span in spans if span.section is Section.LEAVE]
+        parts = await side_by_side(self._left(window, span) for span in left)
+        body.left.update(zip([span.room_id for span in left], parts, strict=True))
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """The rooms that were left since."""

@@ -1,6 +1,7 @@
 """The rooms that the user may come into: `rooms.invite`, and those asked to be let into: `rooms.knock`."""
 
 from homeserver.core.event.format import stripped_state_event
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.body import Body
 from homeserver.sync.live_users import LiveUser
 from homeserver.sync.ports import SyncReads
@@ -32,15 +33,17 @@ class OfferedRooms:
 
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Every room with an invite or a knock that stands."""
-        for span in spans:
-            if span.section is Section.INVITE and not window.user.blocks_invites:
-                part = await self._offered(window, span, b"invite_state")
-                if part is not None:
-                    body.invited[span.room_id] = part
-            elif span.section is Section.KNOCK:
-                part = await self._offered(window, span, b"knock_state")
-                if part is not None:
-                    body.knocked[span.room_id] = part
+        offered = [
+            span
+            for span in spans
+            if span.section is Section.KNOCK
+            or (span.section is Section.INVITE and not window.user.blocks_invites)
+        ]
+        parts = await side_by_side(self._offered(window, span) for span in offered)
+        for span, part in zip(offered, parts, strict=True):
+            if part is not None:
+                rooms = body.invited if span.section is Section.INVITE else body.knocked
+                rooms[span.room_id] = part
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """The rooms with an invite or a knock since."""
@@ -57,6 +60,7 @@ class OfferedRooms:
         events = [event for event in state if event.type in SHOWN or event.type == MEMBER]
         return [stripped_state_event(event) for event in (*inviter, *events)]
 
-    async def _offered(self, window: Window, span: Span, name: bytes) -> bytes | None:
+    async def _offered(self, window: Window, span: Span) -> bytes | None:
+        name = b"invite_state" if span.section is Section.INVITE else b"knock_state"
         parts = await self.stripped(window.user, span.room_id, span.position)
         return None if parts is None else b'"%b":{"events":[%b]}' % (name, b",".join(parts))
