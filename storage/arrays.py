@@ -6,7 +6,7 @@ here with one `struct` call or one join a column.
 
 from collections.abc import Callable, Sequence
 from struct import Struct, pack
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["ENCODERS", "Encoder"]
 
@@ -44,17 +44,17 @@ def _bytea(values: Sequence[bytes | None]) -> bytes:
 
 
 def _joined(item_oid: int, values: Sequence[bytes | None]) -> bytes:
-    parts = [b""]
-    has_nulls = 0
-    for value in values:
-        if value is None:
-            has_nulls = 1
-            parts.append(_NULL)
-        else:
-            parts.append(_LENGTH.pack(len(value)))
-            parts.append(value)
-    parts[0] = _HEADER.pack(1, has_nulls, item_oid, len(values), 1)
-    return b"".join(parts)
+    count = len(values)
+    if None in values:
+        parts = [_HEADER.pack(1, 1, item_oid, count, 1)]
+        for value in values:
+            parts += (_NULL,) if value is None else (_LENGTH.pack(len(value)), value)
+        return b"".join(parts)
+    interleaved: list[Any] = [b""] * (2 * count + 1)
+    interleaved[0] = _HEADER.pack(1, 0, item_oid, count, 1)
+    interleaved[1::2] = map(_LENGTH.pack, map(len, cast("Sequence[bytes]", values)))
+    interleaved[2::2] = values
+    return b"".join(interleaved)
 
 
 ENCODERS: dict[str, Encoder] = {

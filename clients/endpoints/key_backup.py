@@ -3,13 +3,13 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Annotated, Any
 
 import msgspec
 import orjson
 
-from homeserver.core.errors import InvalidParam, NotFound
+from homeserver.core.errors import BadJson, InvalidParam, NotFound
 from homeserver.e2ee.key_backup import KeyBackups, KeysState
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
@@ -22,6 +22,7 @@ _VERSIONS = "/_matrix/client/v3/room_keys/version"
 _KEYS = "/_matrix/client/v3/room_keys/keys"
 _SPEC = "https://spec.matrix.org/v1.19/client-server-api/"
 INTEGER_MAX = 2**53 - 1
+_any_object = msgspec.json.Decoder(dict[str, Any])
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 
@@ -40,13 +41,21 @@ class KeyBody(msgspec.Struct):
     first_message_index: _Count
     forwarded_count: _Count
     is_verified: bool
-    session_data: dict[str, Any]
+    session_data: msgspec.Raw
 
     def at(self, room_id: str, session_id: str) -> BackedUpKey:
-        """The key as the key of a session."""
+        """The key as the key of a session.
+
+        Raises:
+            BadJson: `session_data` is no JSON object.
+        """
+        try:
+            session_data = _any_object.decode(self.session_data)
+        except msgspec.MsgspecError:
+            raise BadJson("session_data must be a JSON object.") from None
         return BackedUpKey(
             room_id, session_id, self.is_verified, self.first_message_index, self.forwarded_count,
-            msgspec.json.encode(self.session_data),
+            msgspec.json.encode(session_data),
         )  # fmt: skip
 
 
@@ -55,9 +64,9 @@ class RoomKeysBody(msgspec.Struct):
 
     sessions: dict[str, KeyBody]
 
-    def at(self, room_id: str) -> list[BackedUpKey]:
+    def at(self, room_id: str) -> Iterator[BackedUpKey]:
         """The keys as keys of a room."""
-        return [key.at(room_id, session_id) for session_id, key in self.sessions.items()]
+        return (key.at(room_id, session_id) for session_id, key in self.sessions.items())
 
 
 class KeysBody(msgspec.Struct):
@@ -142,7 +151,7 @@ class KeyBackupEndpoints:
     async def set_keys(self, request: Request) -> Response:
         """Store keys of several rooms."""
         body: KeysBody = request.body
-        keys = [key for room_id, room in body.rooms.items() for key in room.at(room_id)]
+        keys = (key for room_id, room in body.rooms.items() for key in room.at(room_id))
         return await self._put(request, keys)
 
     @endpoint(
@@ -197,7 +206,7 @@ class KeyBackupEndpoints:
         """Delete all keys."""
         return await self._delete(request)
 
-    async def _put(self, request: Request, keys: list[BackedUpKey]) -> Response:
+    async def _put(self, request: Request, keys: Iterable[BackedUpKey]) -> Response:
         version = request.query_text("version")
         return _state(await self._key_backups.put(request.requester.user_id, version, keys))
 

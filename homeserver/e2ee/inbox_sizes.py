@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 
 from homeserver.core.changes import Change, ToDeviceChange
 from homeserver.runtime.clock import Clock
-from storage.cache import LruCache
 from storage.tables import to_device
 from storage.tables.queries import Queries
 
@@ -47,29 +46,36 @@ class InboxSizes:
         self._clock = clock
         self._messages_max = messages_max
         self._bytes_max = bytes_max
-        self._sizes: LruCache[_Device, _Size] = LruCache(INBOXES_MAX)
+        self._sizes: dict[_Device, _Size] = {}
 
     async def full_among(self, devices: Collection[_Device]) -> set[_Device]:
         """Those of some devices that nothing more may be sent to now."""
-        now_ms = self._clock.monotonic_ms()
+        known, messages_max, bytes_max = self._sizes, self._messages_max, self._bytes_max
         uncounted: list[_Device] = []
-        sizes: dict[_Device, _Size] = {}
+        full: set[_Device] = set()
         for device in devices:
-            size = self._sizes.get(device)
-            if size is None or (self._is_full(size) and now_ms - size.counted_ms >= RECOUNT_MS_MIN):
+            size = known.get(device)
+            if size is None:
                 uncounted.append(device)
-            else:
-                sizes[device] = size
+            elif size.messages >= messages_max or size.bytes >= bytes_max:
+                full.add(device)
+        now_ms = self._clock.monotonic_ms()
+        if full:
+            old = [device for device in full if now_ms - known[device].counted_ms >= RECOUNT_MS_MIN]
+            full.difference_update(old)
+            uncounted += old
         if uncounted:
-            sizes.update(await self._count(uncounted, now_ms))
-        return {device for device, size in sizes.items() if self._is_full(size)}
+            counted = await self._count(uncounted, now_ms)
+            full.update(device for device, size in counted.items() if self._is_full(size))
+        return full
 
     def take_in(self, changes: Sequence[Change]) -> None:
         """Take note of what was committed."""
         for change in changes:
             if isinstance(change, ToDeviceChange):
+                known = self._sizes
                 for user_id, device_id, message in change.messages:
-                    size = self._sizes.get((user_id, device_id))
+                    size = known.get((user_id, device_id))
                     if size is not None:
                         size.messages += 1
                         size.bytes += len(message)
@@ -78,8 +84,10 @@ class InboxSizes:
         # What is committed meanwhile is counted twice at most: a bound that is too high is found out when it
         # is reached.
         sizes = {device: _Size(0, 0, now_ms) for device in devices}
-        for device, size in sizes.items():
-            self._sizes.put(device, size)
+        known = self._sizes
+        known.update(sizes)
+        while len(known) > INBOXES_MAX:
+            del known[next(iter(known))]  # counted longest ago; it can be counted again
         counted = await to_device.sizes(self._queries, devices, messages_max=self._messages_max)
         for device, (messages, size_bytes) in counted.items():
             sizes[device].messages += messages

@@ -4,8 +4,9 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from homeserver.core.errors import InvalidParam, MatrixError, NotFound, TooLarge, WrongRoomKeysVersion
 from homeserver.core.identifiers import parse_room_id
@@ -132,7 +133,7 @@ class KeyBackups:
         await key_backup.hide_all(self._database, user_id)
         await self.forget()
 
-    async def put(self, user_id: str, version: str, keys: Sequence[BackedUpKey]) -> KeysState:
+    async def put(self, user_id: str, version: str, keys: Iterable[BackedUpKey]) -> KeysState:
         """Store keys, each unless there is a better one; they are durable on return.
 
         Raises:
@@ -141,8 +142,7 @@ class KeyBackups:
             TooLarge: a key, or all keys together, are over their limit.
             WrongRoomKeysVersion: the version is not the latest one.
         """
-        for key in keys:
-            _check_key(key)
+        remaining = iter(keys)
         async with self._database.transaction() as transaction:
             latest = await key_backup.lock_current(transaction, user_id)
             if latest is None:
@@ -152,8 +152,9 @@ class KeyBackups:
                     "Keys go into the latest backup only.", current_version=str(latest.version)
                 )
             new = stored = 0
-            for start in range(0, len(keys), _KEYS_PER_STATEMENT_MAX):
-                part = keys[start : start + _KEYS_PER_STATEMENT_MAX]
+            while part := list(islice(remaining, _KEYS_PER_STATEMENT_MAX)):
+                for key in part:
+                    _check_key(key)
                 new_in_part, stored_in_part = await key_backup.put(transaction, user_id, latest.version, part)
                 new += new_in_part
                 stored += stored_in_part

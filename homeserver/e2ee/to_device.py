@@ -174,7 +174,9 @@ class ToDevice:
         size_bytes = 0
         for user_id, device_id in await devices.of_users(self._queries, [*local]):
             contents = local[user_id]
-            content = contents.get(device_id, contents.get(ALL_DEVICES))
+            content = contents.get(device_id)
+            if content is None:
+                content = contents.get(ALL_DEVICES)
             if content is None or user_id in ignoring:
                 continue
             event = encode(content)
@@ -185,10 +187,10 @@ class ToDevice:
                     f" {BYTES_PER_REQUEST_MAX} bytes: send to fewer devices at once."
                 )
             found.append((user_id, device_id, event))
-        full = await self._sizes.full_among([(user_id, device_id) for user_id, device_id, _ in found])
+        full = await self._sizes.full_among([each[:2] for each in found])
         if full:
             self._observer(InboxFull(len(full)))
-            found = [each for each in found if (each[0], each[1]) not in full]
+            found = [each for each in found if each[:2] not in full]
         return tuple(found)
 
 

@@ -52,10 +52,12 @@ def decoded_body(kind: type[Any], body: bytes, depth_max: int) -> Any:
     if not body:
         body = b"{}"
     # Counting is far cheaper than walking, and few bodies hold so many brackets at all.
+    value: Any = None
     if body.count(b"{") + body.count(b"[") > depth_max:
-        _check_depth(_loads(body), depth_max)
-    if kind is dict:
         value = _loads(body)
+        _check_depth(value, depth_max)
+    if kind is dict:
+        value = _loads(body) if value is None else value
         if not isinstance(value, dict):
             raise BadJson("The body must be a JSON object.")
         return value
@@ -96,6 +98,8 @@ def _check_depth(value: Any, depth_max: int) -> None:
     """Refuse a value with more than `depth_max` objects and arrays inside one another."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(depth_max):
+        if not level:
+            return
         level = [
             child
             for parent in level

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeserver.core.positions import (
+    EPHEMERAL_WRITER_OFFSET,
     EPOCH_MS,
     POSITION_MAX,
     SEQUENCE_MAX,
     WRITER_ID_MAX,
+    PartialToken,
     SnowflakeClock,
     SyncToken,
     make,
@@ -108,6 +110,28 @@ def test_merging_is_the_same_either_way_and_covers_both(one, other):
     assert merged.merge(one) == merged
     assert merged.highest == max(one.highest, other.highest)
     assert SyncToken().lowest == SyncToken().highest == 0
+
+
+@given(TOKENS, POSITIONS, POSITIONS)
+def test_a_partial_token_reads_back_and_covers_messages_up_to_its_bound(token, bound, position):
+    partial = PartialToken.of(token, bound)
+
+    assert SyncToken.parse(partial.encode()) == partial
+    assert partial not in {token, PartialToken.of(token, bound + 1)}
+    assert partial.covers_message(position) == (token.covers(position) and position <= bound)
+    assert token.covers_message(position) == token.covers(position)
+    until = dict(partial.messages_until())
+    if writer_of(position) < EPHEMERAL_WRITER_OFFSET:
+        assert partial.covers_message(position) == (position <= until.get(writer_of(position), -1))
+    if not partial.covers_message(position) and writer_of(position) in until:
+        assert position > partial.messages_after
+    assert not isinstance(partial.advance(POSITION_MAX), PartialToken)
+
+
+@pytest.mark.parametrize("text", ["s1~", "s1~x", "~5", "s1~5~5", "s1~-", "s1~05"])
+def test_what_is_no_partial_token_is_refused(text):
+    with pytest.raises(ValueError, match="token"):
+        SyncToken.parse(text)
 
 
 def test_a_writer_that_was_not_heard_is_new_and_backfill_is_not():

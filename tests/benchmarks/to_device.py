@@ -1,0 +1,239 @@
+"""What messages to devices and backups of keys cost: `python -m tests.benchmarks.to_device`.
+
+On a server without a socket and a PostgreSQL of its own; CPU is that of both together. Fails if something is
+over its goal.
+"""
+
+import asyncio
+import gc
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import uvloop
+
+from clients.load.measure import CpuMeter
+from homeserver.http.dispatch import RawRequest
+from homeserver.runtime.clock import SystemClock
+from homeserver.runtime.observation import ignore_observations
+from storage.embedded import EmbeddedPostgres
+from storage.inbox_partitions import InboxPartitions
+from storage.migrate import migrate
+from storage.pool import Database
+from tests.doubles.rooms import PASSWORD, V3, RoomsServer, User
+
+USERS = 10
+DEVICES_EACH = 10
+SENDINGS = 300
+AT_ONCE = 8
+GOAL_MS = 3.0
+SYNCS = 2_000
+KEYS = 10_000
+KEYS_GOAL_MS = 1_000.0
+STEP_GOAL_MS = 100.0
+BODY_BYTES_MAX = 16_000_000
+CIPHERTEXT = "x" * 700
+"""About as long as a room key, encrypted for a device."""
+_TICK_S = 0.001
+
+
+@dataclass
+class Cost:
+    """What one operation took, on average; and for how long the loop did nothing else, at most."""
+
+    cpu_ms: float
+    postgres_ms: float
+    step_ms: float
+
+    @property
+    def whole_ms(self):
+        """Both."""
+        return self.cpu_ms + self.postgres_ms
+
+
+class Bench:
+    """A server, and who measures it."""
+
+    def __init__(self, server, postgres):
+        self.server = server
+        self._meter = CpuMeter(server_pids=(), postgres_pids=(postgres.pid,))
+        self._missed = []
+        say("| what | CPU ms | of it PostgreSQL | longest step ms | goal |\n|---|---|---|---|---|")
+
+    async def ask(self, user, method, path, body=b""):
+        """Ask as a user; returns the body."""
+        headers = {"authorization": f"Bearer {user.token}"}
+        request = RawRequest(method, (V3 + path).encode(), headers, body, "127.0.0.1")
+        response = await self.server.dispatcher.respond(request)
+        assert response.status == 200, response.body
+        return response.body
+
+    async def cost(self, operations, count):
+        """Measure a coroutine that does so many operations."""
+        gc.collect()
+        before = self._meter.read().postgres_s, time.process_time()
+        ticker = asyncio.create_task(longest_step())
+        await asyncio.sleep(0)
+        await operations
+        cpu_s = time.process_time() - before[1]
+        ticker.cancel()
+        postgres_s = self._meter.read().postgres_s - before[0]
+        steps_s = await ticker
+        return Cost(cpu_s * 1e3 / count, postgres_s * 1e3 / count, steps_s * 1e3)
+
+    def add(self, what, cost, goal_ms=None, step_goal_ms=None):
+        """Print a line."""
+        if goal_ms is not None and cost.whole_ms > goal_ms:
+            self._missed.append(what)
+        if step_goal_ms is not None and cost.step_ms > step_goal_ms:
+            self._missed.append(f"{what}, longest step")
+        goal = "" if goal_ms is None else f"≤ {goal_ms:g}"
+        say(f"| {what} | {cost.whole_ms:.3g} | {cost.postgres_ms:.3g} | {cost.step_ms:.3g} | {goal} |")
+
+    def close(self):
+        """Fail if a goal was missed."""
+        if self._missed:
+            sys.exit("Over the goal: " + "; ".join(self._missed))
+
+
+def say(text):
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def longest_step():
+    """Tick until cancelled; returns the longest time between two ticks, in seconds."""
+    longest, last = 0.0, time.monotonic()
+    try:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+    except asyncio.CancelledError:
+        return longest - _TICK_S
+
+
+def readable(temporary):
+    """The directory as the embedded PostgreSQL needs it, which may run as another user."""
+    directory = Path(temporary)
+    directory.chmod(0o755)
+    return directory
+
+
+@asynccontextmanager
+async def bench():
+    """A server with a PostgreSQL of its own, for the duration of a block."""
+    with tempfile.TemporaryDirectory(prefix="isthmus-to-device-") as temporary:
+        directory = readable(temporary)
+        postgres = EmbeddedPostgres(directory / "postgres")
+        database = await Database.open(await postgres.start())
+        try:
+            await migrate(database)
+            partitions = InboxPartitions(database, SystemClock(), ignore_observations, kept_ms=31_536_000_000)
+            await partitions.make_ahead()
+            server = RoomsServer(database, directory)
+            await server.start()
+            server.dispatcher.body_bytes_max = BODY_BYTES_MAX
+            gc.freeze()  # as a server does at its start
+            yield Bench(server, postgres)
+            await server.close()
+        finally:
+            await database.close()
+            await postgres.stop()
+
+
+async def devices_of(server):
+    """Make the users and log them in on their devices."""
+    found = []
+    for number in range(USERS):
+        user = await server.user(f"user{number}")
+        found.append(user)
+        for _ in range(DEVICES_EACH - 1):
+            identifier = {"type": "m.id.user", "user": user.user_id}
+            body = {"type": "m.login.password", "identifier": identifier, "password": PASSWORD}
+            _, answer = await server.call("POST", f"{V3}/login", body)
+            found.append(User(server, answer))
+            found[-1].device_id = answer["device_id"]
+        _, answer = await server.call("GET", f"{V3}/account/whoami", token=user.token)
+        user.device_id = answer["device_id"]
+    return found
+
+
+async def measure_sending(one, sender, devices):
+    """A message to every device, each its own as olm wants it; and how many come through."""
+    messages = {}
+    for device in devices:
+        content = {"algorithm": "m.olm.v1", "ciphertext": CIPHERTEXT, "to": device.device_id}
+        messages.setdefault(device.user_id, {})[device.device_id] = content
+    body = orjson.dumps({"messages": messages})
+
+    async def send_some(first, step):
+        for number in range(first, SENDINGS, step):
+            await one.ask(sender, "PUT", f"/sendToDevice/m.room.encrypted/{step}-{number}", body)
+
+    cost = await one.cost(send_some(0, 1), SENDINGS)
+    one.add(f"a message to {len(devices)} devices, one after the other", cost, GOAL_MS)
+    some = [send_some(number, AT_ONCE) for number in range(AT_ONCE)]
+    cost = await one.cost(asyncio.gather(*some), SENDINGS)
+    one.add(f"a message to {len(devices)} devices, {AT_ONCE} at once", cost, GOAL_MS)
+
+
+async def measure_fetching(one, device):
+    """All that waits, a hundred at a time; and then nothing, many times."""
+    place = {"since": None}
+
+    async def sync_until_empty():
+        found = 0
+        while True:
+            query = "" if place["since"] is None else f"?since={place['since']}"
+            answer = orjson.loads(await one.ask(device, "GET", f"/sync{query}"))
+            place["since"] = answer["next_batch"]
+            if "to_device" not in answer:
+                assert found == 2 * SENDINGS, found
+                return
+            found += len(answer["to_device"]["events"])
+
+    async def sync_idly():
+        for _ in range(SYNCS):
+            await one.ask(device, "GET", f"/sync?since={place['since']}")
+
+    one.add("a message fetched with 99 others", await one.cost(sync_until_empty(), 2 * SENDINGS))
+    one.add("a sync with nothing waiting", await one.cost(sync_idly(), SYNCS))
+
+
+async def measure_backup(one, user):
+    """Many keys in one request, again, and read."""
+    auth_data = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {}}
+    await one.ask(user, "POST", "/room_keys/version", orjson.dumps(auth_data))
+    key = {
+        "first_message_index": 0, "forwarded_count": 0, "is_verified": True,
+        "session_data": {"ciphertext": CIPHERTEXT, "ephemeral": "e" * 43, "mac": "m" * 11},
+    }  # fmt: skip
+    rooms = {
+        f"!room{room}:localhost": {"sessions": {f"{room}-{number:040}": key for number in range(100)}}
+        for room in range(KEYS // 100)
+    }
+    body = orjson.dumps({"rooms": rooms})
+    path = "/room_keys/keys?version=1"
+    for what in ("new keys", "keys that it has"):
+        cost = await one.cost(one.ask(user, "PUT", path, body), 1)
+        one.add(f"backup of {KEYS:,} {what}, {len(body) / 1e6:.1f} MB", cost, KEYS_GOAL_MS, STEP_GOAL_MS)
+    one.add(f"reading of {KEYS:,} keys", await one.cost(one.ask(user, "GET", path), 1), KEYS_GOAL_MS)
+
+
+async def main():
+    async with bench() as one:
+        devices = await devices_of(one.server)
+        sender = await one.server.user("sender")
+        await measure_sending(one, sender, devices)
+        await measure_fetching(one, devices[0])
+        await measure_backup(one, sender)
+        one.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
