@@ -9,7 +9,7 @@ from collections import deque
 
 __all__ = ["Unacknowledged"]
 
-DELTAS_MAX = 16
+DELTAS_MAX = 128
 BYTES_MAX = 4 * 1024 * 1024
 
 

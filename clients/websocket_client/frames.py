@@ -33,10 +33,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """One delta of the sync stream: the body of a `/sync` response."""
+    """One delta of the sync stream: the body of a `/sync` response, and how many characters that is."""
 
     token: str
     body: dict[str, Any]
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def read_frame(text: str) -> Heard | None:
     try:
         frame = orjson.loads(text)
         if "sync" in frame:
-            return Pushed(frame["sync"]["next_batch"], frame["sync"])
+            return Pushed(frame["sync"]["next_batch"], frame["sync"], len(text))
         if "status" in frame:
             return Answer(frame["id"], frame["status"], _body_of(frame))
         if "error" in frame:

@@ -11,8 +11,12 @@ from clients.websocket_client.frames import Problem, Pushed, acknowledge_frame, 
 
 __all__ = ["DELTAS_WAITING_MAX", "Line", "SyncStream"]
 
-DELTAS_WAITING_MAX = 16
+DELTAS_WAITING_MAX = 128
 """The server sends no more than this many unacknowledged."""
+
+_OWED_MAX = 32
+_OWED_SIZE_MAX = 1_000_000
+"""An acknowledgement costs the server more than a delta, so there is one for many."""
 
 
 class Line(Protocol):
@@ -25,7 +29,9 @@ class Line(Protocol):
 
 
 class SyncStream:
-    """The deltas of one client. Asking for the next one acknowledges the one before.
+    """The deltas of one client. Asking for the next one says that the one before has been dealt with.
+
+    The server is told so now and then, well before it would hold back.
 
     When a connection is lost, the stream goes on behind the last delta that was handed out, so nothing is
     lost and nothing comes twice. To go on in another process, keep the `token` of the last delta that was
@@ -51,7 +57,9 @@ class SyncStream:
         self._end = end
         self._has_begun = False
         self._line: Line | None = None
-        self._is_owed = False
+        self._owed = 0
+        self._owed_size = 0
+        self._is_due = False
         self._waiting: deque[Pushed] = deque()
         self._news = asyncio.Event()
         self._failure: ClientError | None = None
@@ -74,8 +82,8 @@ class SyncStream:
         if not self._has_begun:
             self._has_begun = True
             await self._begin(self)
-        elif self._is_owed and self._line is not None and self._token is not None:
-            self._is_owed = False
+        elif self._is_due and self._line is not None and self._token is not None:
+            self._owe_nothing()
             await self._line.say(acknowledge_frame(self._token))
         while not self._waiting:
             if self._failure is not None:
@@ -84,8 +92,16 @@ class SyncStream:
             await self._news.wait()
         pushed = self._waiting.popleft()
         self._token = pushed.token
-        self._is_owed = True
+        self._owed += 1
+        self._owed_size += pushed.size
+        # Messages to the device are kept by the server until it hears that they were dealt with.
+        if self._owed >= _OWED_MAX or self._owed_size >= _OWED_SIZE_MAX or "to_device" in pushed.body:
+            self._is_due = True
         return Delta(pushed.body)
+
+    def _owe_nothing(self) -> None:
+        self._owed = self._owed_size = 0
+        self._is_due = False
 
     async def aclose(self) -> None:
         """End the stream; the delta handed out last is not acknowledged."""
@@ -102,7 +118,7 @@ class SyncStream:
     async def start_on(self, line: Line) -> None:
         """Go on, on this connection, behind what was handed out."""
         self._waiting.clear()  # what was not handed out comes again
-        self._is_owed = False
+        self._owe_nothing()
         self._line = line
         line.has_streamed = True
         await line.say(sync_frame(self._options, self._token))

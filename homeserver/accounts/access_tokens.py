@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from homeserver.accounts.token_format import Claims, TokenFormat, create_refresh_token, hash_of
-from homeserver.core.errors import UnknownToken
-from homeserver.core.requester import Requester
+from homeserver.core.errors import LockedOut, UnknownToken, UserLocked
+from homeserver.core.requester import Admission, Requester
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
 from storage.pool import Database
-from storage.tables import devices, tokens
+from storage.tables import account_states, devices, tokens
 
 __all__ = ["AccessTokens", "IssuedTokens"]
 
@@ -44,14 +44,6 @@ class IssuedTokens:
         return fields
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A verified token."""
-
-    requester: Requester
-    expires_ms: float
-
-
 class AccessTokens:
     """Issues, knows and forgets access tokens.
 
@@ -78,7 +70,7 @@ class AccessTokens:
         self._randomness = randomness
         self._lifetime_ms = lifetime_ms
         self._known_max = known_max
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._known: OrderedDict[bytes, Admission] = OrderedDict()
         self._hashes_of_session: dict[int, set[bytes]] = {}
         # Counts revocations: what was read before one may not be remembered after it.
         self._revocations = 0
@@ -89,13 +81,23 @@ class AccessTokens:
         Raises:
             UnknownToken: not a token of ours, or not any more. With `soft_logout` if the session lives on, so
                 that the client may refresh the token or log in again and keep what it has stored.
+            LockedOut: the account is locked.
         """
+        admission = self.known(token)
+        return await self._verify(token, hash_of(token)) if admission is None else admission.requester
+
+    def known(self, token: str) -> Admission | None:
+        """Tell what a token stands for, if that can be said without looking it up."""
         token_hash = hash_of(token)
         known = self._known.get(token_hash)
-        if known is not None and known.expires_ms > self._clock.now_ms():
-            self._known.move_to_end(token_hash)
-            return known.requester
-        return await self._verify(token, token_hash)
+        if known is None or known.expires_ms <= self._clock.now_ms():
+            return None
+        self._known.move_to_end(token_hash)
+        return known
+
+    def is_valid(self, admission: Admission) -> bool:
+        """Say whether what a token stood for is so still."""
+        return admission.is_good and admission.expires_ms > self._clock.now_ms()
 
     async def issue(
         self,
@@ -123,11 +125,15 @@ class AccessTokens:
 
         Raises:
             UnknownToken: not a refresh token, or one that was replaced.
+            UserLocked: the account is locked.
         """
         async with self._database.transaction() as transaction:
             old = await tokens.find_refresh_token(transaction, hash_of(refresh_token))
             if old is None:
                 raise UnknownToken("This refresh token is not valid (any more); log in again.")
+            state = await account_states.find(transaction, old.user_id)
+            if state is not None and state.is_locked:
+                raise UserLocked("This account has been locked.", soft_logout=True)
             await tokens.revoke_generations_below(transaction, old.session_id, old.generation)
             generation = await tokens.next_generation(transaction, old.session_id)
             assert generation is not None, "the session is locked by this transaction"
@@ -141,11 +147,15 @@ class AccessTokens:
         self._revocations += 1
         for session_id in session_ids:
             for token_hash in self._hashes_of_session.pop(session_id, ()):
-                self._known.pop(token_hash, None)
+                known = self._known.pop(token_hash, None)
+                if known is not None:
+                    known.is_good = False
 
     def forget_all(self) -> None:
         """Drop everything known, as after a change of an account that many sessions show."""
         self._revocations += 1
+        for known in self._known.values():
+            known.is_good = False
         self._known.clear()
         self._hashes_of_session.clear()
 
@@ -162,7 +172,12 @@ class AccessTokens:
             raise UnknownToken("This access token was replaced by a newer one.", soft_logout=True)
         if claims.expires_ms is not None and claims.expires_ms <= self._clock.now_ms():
             raise UnknownToken("This access token has expired; refresh it or log in again.", soft_logout=True)
-        requester = Requester(session.user_id, session.device_id, claims.session_id, session.is_admin)
+        requester = Requester(
+            session.user_id, session.device_id, claims.session_id, session.is_admin, session.is_guest,
+            session.is_suspended,
+        )  # fmt: skip
+        if session.is_locked:
+            raise LockedOut(requester)
         if claims.generation > session.generation_min:
             # The first use of refreshed tokens proves that the client has them; now the old ones may go.
             await tokens.revoke_generations_below(self._database, claims.session_id, claims.generation)
@@ -175,13 +190,14 @@ class AccessTokens:
     def _remember(self, token_hash: bytes, requester: Requester, expires_ms: int | None) -> None:
         while len(self._known) >= self._known_max:
             self._forget(next(iter(self._known)))
-        self._known[token_hash] = _Known(requester, float("inf") if expires_ms is None else expires_ms)
+        self._known[token_hash] = Admission(requester, float("inf") if expires_ms is None else expires_ms)
         self._hashes_of_session.setdefault(requester.session_id, set()).add(token_hash)
 
     def _forget(self, token_hash: bytes) -> None:
         known = self._known.pop(token_hash, None)
         if known is None:
             return
+        known.is_good = False
         session_id = known.requester.session_id
         hashes = self._hashes_of_session[session_id]
         hashes.discard(token_hash)

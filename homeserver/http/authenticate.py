@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from homeserver.core.errors import Forbidden, MissingToken
-from homeserver.core.requester import Requester
+from homeserver.core.requester import Admission, Requester
 from homeserver.http.endpoint import Authentication
 
 __all__ = ["Authenticator", "access_token_of", "requester_of"]
@@ -22,6 +22,12 @@ class Authenticator(Protocol):
         Raises:
             UnknownToken: it is not, or no longer, valid.
         """
+
+    def known(self, token: str) -> Admission | None:
+        """What `token` stands for, if that can be said without looking it up."""
+
+    def is_valid(self, admission: Admission) -> bool:
+        """Whether what a token stood for is so still."""
 
 
 def access_token_of(headers: Mapping[str, str], query: Mapping[str, list[str]]) -> str | None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IHalfCloseableDescriptor
-from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.http import HTTPChannel
 
@@ -18,6 +17,7 @@ from homeserver.http.dispatch import RawRequest
 from homeserver.http.encode import ResponseEncoder
 from homeserver.http.errors import error_response
 from homeserver.http.response import Response
+from homeserver.http.write import write_at_once
 from homeserver.runtime.observation import ConnectionRefused, Observer
 
 __all__ = ["Channel", "Responder", "Site"]
@@ -119,24 +119,8 @@ class Channel(HTTPChannel):
         super().connectionLost(reason)
 
     def send(self, data: bytes) -> None:
-        """Write at once what the socket takes, and leave only the rest to the reactor.
-
-        The reactor would wait until it hears that the socket is writable: two system calls and one more
-        round of the loop for each response.
-        """
-        transport = self.transport
-        if (
-            isinstance(transport, Connection)
-            and not transport.TLS
-            and not transport.dataBuffer
-            and not transport._tempDataBuffer  # noqa: SLF001 - what waits must go first
-        ):
-            sent = transport.writeSomeData(data)
-            # An error is met again, and dealt with, by the reactor.
-            if isinstance(sent, int):
-                data = data[sent:]
-        if data:
-            transport.write(data)
+        """Write a response."""
+        write_at_once(self.transport, data)
 
     def lineReceived(self, line: bytes) -> None:  # noqa: N802 - Twisted's name
         """Take a line of the head of a request, within the limit."""

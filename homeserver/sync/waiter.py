@@ -20,6 +20,10 @@ class Waiter:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
+    def ring_alike(self) -> None:
+        """Wake the session because of something that is told to many in the same words."""
+        self.ring()
+
     def clear(self) -> None:
         """Forget rings; right before looking at what there is."""
         self._rung = False

@@ -1,6 +1,7 @@
 """A WebSocket connection with its services: requests, the pushed stream, flow control, resuming."""
 
 import asyncio
+import math
 
 import orjson
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from clients.websocket.connection import Connection, Services
 from homeserver.core.errors import UnknownToken
 from homeserver.core.filters import parse_filter
+from homeserver.core.requester import Admission
 from homeserver.http.response import Response
 from homeserver.runtime.tasks import Tasks
 from tests.sync.sync_client import Client
@@ -67,12 +69,18 @@ class Authenticator:
     """Knows tokens."""
 
     def __init__(self):
-        self.known = {"alice": requester(ALICE)}
+        self.tokens = {"alice": requester(ALICE)}
 
     async def authenticate(self, token):
-        if token not in self.known:
+        if token not in self.tokens:
             raise UnknownToken("No such token.")
-        return self.known[token]
+        return self.tokens[token]
+
+    def known(self, token):
+        return None if token not in self.tokens else Admission(self.tokens[token], math.inf)
+
+    def is_valid(self, admission):
+        return admission.requester in self.tokens.values()
 
 
 class Filters:
@@ -299,7 +307,7 @@ async def test_a_session_that_is_logged_out_hears_no_more(house):
     await settle()
     wire.take()
 
-    house.authenticator.known.clear()
+    house.authenticator.tokens.clear()
     house.world.send(ROOM, ALICE, body="secret")
     await settle()
 

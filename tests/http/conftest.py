@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from twisted.internet.task import Clock as ReactorClock
 from twisted.internet.testing import StringTransport
 
 from homeserver.core.errors import UnknownToken
-from homeserver.core.requester import Requester
+from homeserver.core.requester import Admission, Requester
 from homeserver.http.adapter import HttpSite, make_site
 from homeserver.http.dispatch import Dispatcher, RawRequest
 from homeserver.http.endpoint import Authentication, Endpoint, RateLimit
@@ -41,6 +42,13 @@ class FakeAuthenticator:
         if requester is None:
             raise UnknownToken("This access token is not valid.", soft_logout=False)
         return requester
+
+    def known(self, token):
+        requester = self.requesters.get(token)
+        return None if requester is None else Admission(requester, math.inf)
+
+    def is_valid(self, admission):
+        return admission.requester in self.requesters.values()
 
 
 def endpoint_of(

@@ -1,0 +1,52 @@
+"""One delta for many: what everybody in a room is told alike is put together once.
+
+A message in a room with 200 readers is one delta for nearly all of them: they ask for the same, have heard
+the same things, and the token leaves them at the same place. What differs between readers (their own events,
+members, ignored users, account data, presence, what is bundled) never gets in here; see `Bell.is_private` and
+`Body.is_shared`.
+"""
+
+from homeserver.core.filters import Filter
+from homeserver.core.positions import SyncToken
+from homeserver.sync.assemble import Delta
+from homeserver.sync.request import SyncRequest
+
+__all__ = ["SharedDeltas"]
+
+VIEWS_MAX = 1_000
+DELTAS_MAX = 1_000
+
+_Key = tuple[int, tuple[int, ...]]
+
+
+class SharedDeltas:
+    """Remembers the deltas that lead to where everything has been heard up to; no older ones."""
+
+    def __init__(self) -> None:
+        self._now: SyncToken | None = None
+        self._deltas: dict[_Key, Delta] = {}
+        self._views: dict[tuple[Filter, int, bool], int] = {}
+        self._last_view = 0
+
+    def view_of(self, request: SyncRequest) -> int:
+        """Number what a request asks for: those with the same number ask for the same."""
+        asked = (request.filter, request.timeline_limit, request.use_state_after)
+        view = self._views.get(asked)
+        if view is None:
+            if len(self._views) >= VIEWS_MAX:
+                self._views.clear()  # whoever has an old number shares with nobody new
+            self._last_view += 1
+            view = self._views[asked] = self._last_view
+        return view
+
+    def find(self, now: SyncToken, view: int, positions: tuple[int, ...]) -> Delta | None:
+        """Find the delta that tells of these positions and leads to `now`."""
+        return self._deltas.get((view, positions)) if now is self._now else None
+
+    def put(self, now: SyncToken, view: int, positions: tuple[int, ...], delta: Delta) -> None:
+        """Remember a delta that is shared."""
+        if now is not self._now:
+            self._now = now
+            self._deltas.clear()
+        if len(self._deltas) < DELTAS_MAX:
+            self._deltas[view, positions] = delta
