@@ -20,5 +20,9 @@ class AccountEndpoints:
         """Tell whose the access token is."""
         requester = request.requester
         return json_response(
-            {"user_id": requester.user_id, "device_id": requester.device_id, "is_guest": False}
+            {
+                "user_id": requester.user_id,
+                "device_id": requester.device_id,
+                "is_guest": requester.is_guest,
+            }
         )

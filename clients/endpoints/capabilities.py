@@ -20,7 +20,7 @@ class CapabilitiesEndpoints:
     def __init__(self, *, default_room_version: str, delayed_event_ms_max: int) -> None:
         assert default_room_version in ROOM_VERSIONS
         capabilities = {
-            "m.change_password": {"enabled": False},
+            "m.change_password": {"enabled": True},
             "m.room_versions": {
                 "default": default_room_version,
                 "available": dict.fromkeys(ROOM_VERSIONS, "stable"),
@@ -30,7 +30,7 @@ class CapabilitiesEndpoints:
             "m.set_displayname": {"enabled": True},
             "m.set_avatar_url": {"enabled": True},
             "m.3pid_changes": {"enabled": False},
-            "m.get_login_token": {"enabled": False},
+            "m.get_login_token": {"enabled": True},
             "m.forget_forced_upon_leave": {"enabled": False},
             "org.matrix.msc4140.delayed_events": {
                 "max_delay_ms": delayed_event_ms_max,

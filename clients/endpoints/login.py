@@ -7,12 +7,15 @@ import msgspec
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.login import PASSWORD, Logins, user_named_in
+from homeserver.accounts.short_lived_tokens import ShortLivedTokens
 from homeserver.core.errors import MissingParam, UnknownError
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 
 __all__ = ["LoginBody", "LoginEndpoints", "RefreshBody"]
+
+TOKEN = "m.login.token"  # noqa: S105 - the name of a login type
 
 
 class LoginBody(msgspec.Struct):
@@ -23,6 +26,7 @@ class LoginBody(msgspec.Struct):
     # COMPAT: before there were identifiers, users were named by this property.
     user: str | None = None
     password: str | None = None
+    token: str | None = None
     device_id: str | None = None
     initial_device_display_name: str | None = None
     refresh_token: bool | None = None
@@ -47,12 +51,14 @@ class LoginEndpoints:
         logins: Logins,
         access_tokens: AccessTokens,
         devices: Devices,
+        login_tokens: ShortLivedTokens,
         server_name: str,
         base_url: str | None = None,
     ) -> None:
         self._logins = logins
         self._access_tokens = access_tokens
         self._devices = devices
+        self._login_tokens = login_tokens
         self._server_name = server_name
         self._base_url = base_url
 
@@ -65,7 +71,7 @@ class LoginEndpoints:
     async def get_flows(self, request: Request) -> Response:
         """Tell how one can log in."""
         del request
-        return json_response({"flows": [{"type": PASSWORD}]})
+        return json_response({"flows": [{"type": PASSWORD}, {"type": TOKEN, "get_login_token": True}]})
 
     @endpoint(
         "POST",
@@ -76,15 +82,10 @@ class LoginEndpoints:
         spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3login",
     )
     async def log_in(self, request: Request) -> Response:
-        """Log a user in with their password."""
+        """Log a user in with their password, or with a token that was made for that."""
         body: LoginBody = request.body
-        if body.type != PASSWORD:
-            raise UnknownError(f"The only type of login is {PASSWORD}.")
-        if body.password is None:
-            raise MissingParam("Give the password.")
-        user = user_named_in(body.identifier, body.user)
         self._logins.check_device(body.device_id, body.initial_device_display_name)
-        user_id = await self._logins.user_with_password(user, body.password)
+        user_id = await self._user_id(body)
         issued = await self._logins.open_session(
             user_id,
             device_id=body.device_id,
@@ -95,6 +96,18 @@ class LoginEndpoints:
         if self._base_url is not None:
             answer["well_known"] = {"m.homeserver": {"base_url": self._base_url}}
         return json_response(answer)
+
+    async def _user_id(self, body: LoginBody) -> str:
+        if body.type == TOKEN:
+            if body.token is None:
+                raise MissingParam("Give the token.")
+            return await self._login_tokens.log_in_with(body.token)
+        if body.type != PASSWORD:
+            raise UnknownError(f"The types of login are {PASSWORD} and {TOKEN}.")
+        if body.password is None:
+            raise MissingParam("Give the password.")
+        user = user_named_in(body.identifier, body.user)
+        return await self._logins.user_with_password(user, body.password)
 
     @endpoint(
         "POST",

@@ -5,12 +5,13 @@ from typing import Any, Literal
 import msgspec
 
 from homeserver.accounts.account_data import AccountData
+from homeserver.accounts.guests import Guests
 from homeserver.accounts.login import Logins
 from homeserver.accounts.registration import NewAccount, Registration
 from homeserver.accounts.stages import TOKEN, Stages
 from homeserver.accounts.terms import TERMS
 from homeserver.accounts.uia import InteractiveAuthentication
-from homeserver.core.errors import Forbidden, InvalidParam, MissingParam
+from homeserver.core.errors import Forbidden, GuestAccessForbidden, InvalidParam, MissingParam
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -32,12 +33,14 @@ class RegistrationBody(msgspec.Struct):
     initial_device_display_name: str | None = None
     inhibit_login: bool | None = None
     refresh_token: bool | None = None
+    guest_access_token: str | None = None
 
 
 class RegistrationEndpoints:
     """Lets people make accounts, as far as the operator allows.
 
     Args:
+        guests: None: there are none.
         mode: `open` to all, only with a registration `token`, or `closed`.
     """
 
@@ -49,6 +52,7 @@ class RegistrationEndpoints:
         interactive: InteractiveAuthentication,
         stages: Stages,
         account_data: AccountData,
+        guests: Guests | None,
         mode: RegistrationMode,
         server_name: str,
     ) -> None:
@@ -59,6 +63,7 @@ class RegistrationEndpoints:
         self._server_name = server_name
         self._stages = stages
         self._account_data = account_data
+        self._guests = guests
 
     @endpoint(
         "POST",
@@ -72,13 +77,14 @@ class RegistrationEndpoints:
         """Make an account and log it in."""
         kind = request.query_text("kind", "user")
         if kind == "guest":
-            raise Forbidden("This server has no guests; register an account.")
+            return await self._register_guest(request.body)
         if kind != "user":
             raise InvalidParam("The kind of account must be user.")
         self._check_open()
         body: RegistrationBody = request.body
         # What is wrong with the account itself is told before anybody is asked to pass stages for it.
-        if body.username is not None:
+        guest_id = await self._guest_id(body)
+        if body.username is not None and guest_id is None:
             await self._registration.check_available(body.username)
         if body.password is not None:
             self._registration.check_password(body.password)
@@ -93,8 +99,12 @@ class RegistrationEndpoints:
         )
         if body.password is None:
             raise MissingParam("Give a password for the new account.")
-        account = NewAccount(body.username, body.password, registration_token=passed.get(TOKEN))
-        user_id = await self._registration.create(account)
+        if guest_id is not None and self._guests is not None:
+            user_id = guest_id
+            await self._guests.make_user(guest_id, body.password, passed.get(TOKEN))
+        else:
+            account = NewAccount(body.username, body.password, registration_token=passed.get(TOKEN))
+            user_id = await self._registration.create(account)
         if TERMS in passed and self._stages.terms is not None:
             await self._account_data.set(
                 user_id, _ACCEPTED_TERMS, {"accepted": self._stages.terms.urls()}
@@ -136,6 +146,19 @@ class RegistrationEndpoints:
         self._check_open()
         is_valid = await self._registration.is_good_token(request.query_text("token"))
         return json_response({"valid": is_valid})
+
+    async def _register_guest(self, body: RegistrationBody) -> Response:
+        if self._guests is None:
+            raise GuestAccessForbidden("This server has no guests; register an account.")
+        user_id, issued = await self._guests.create(body.initial_device_display_name)
+        return json_response({"user_id": user_id, "home_server": self._server_name, **issued.body()})
+
+    async def _guest_id(self, body: RegistrationBody) -> str | None:
+        if body.guest_access_token is None:
+            return None
+        if self._guests is None:
+            raise GuestAccessForbidden("This server has no guests; register an account.")
+        return await self._guests.guest_with(body.guest_access_token, body.username)
 
     def _check_open(self) -> None:
         if self._mode == "closed":

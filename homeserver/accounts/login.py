@@ -11,13 +11,20 @@ from homeserver.accounts.access_tokens import AccessTokens, IssuedTokens
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.text import DEVICE_ID_CHARACTERS_MAX, DEVICE_NAME_CHARACTERS_MAX, check_text
 from homeserver.accounts.uia import Stage
-from homeserver.core.errors import Forbidden, LimitExceeded, MissingParam, UnknownError
+from homeserver.core.errors import (
+    Forbidden,
+    LimitExceeded,
+    MissingParam,
+    UnknownError,
+    UserDeactivated,
+    UserLocked,
+)
 from homeserver.core.identifiers import parse_user_id
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
 from homeserver.runtime.token_bucket import TokenBucket
 from storage.pool import Database
-from storage.tables import accounts
+from storage.tables import account_states, accounts
 
 __all__ = ["PASSWORD", "FailedLogins", "Logins", "user_named_in"]
 
@@ -128,7 +135,14 @@ class Logins:
 
         Raises:
             InvalidParam: the device ID or name is too long or cannot be stored.
+            UserDeactivated: the account is.
+            UserLocked: the account is.
         """
+        state = await account_states.find(self._database, user_id)
+        if state is None or state.is_deactivated:
+            raise UserDeactivated("This account has been deactivated.")
+        if state.is_locked:
+            raise UserLocked("This account has been locked.", soft_logout=True)
         if device_id is None:
             device_id = self._randomness.letters(10, _DEVICE_LETTERS)
         self.check_device(device_id, display_name)

@@ -35,6 +35,7 @@ class NewAccount:
         user_type: a word of the admin API, such as `bot`.
         display_name: None: the username as it was given.
         registration_token: counts one use of it; refused if it may not be used any more.
+        is_guest: may do little.
     """
 
     username: str | None
@@ -43,6 +44,7 @@ class NewAccount:
     user_type: str | None = None
     display_name: str | None = None
     registration_token: str | None = None
+    is_guest: bool = False
 
 
 class Registration:
@@ -116,7 +118,9 @@ class Registration:
             self._passwords.check_acceptable(account.password)
             password_hash = await self._passwords.hash(account.password)
         now_ms = self._clock.now_ms()
-        row = accounts.AccountRow(user_id, password_hash, account.is_admin, account.user_type, now_ms)
+        row = accounts.AccountRow(
+            user_id, password_hash, account.is_admin, account.user_type, now_ms, account.is_guest
+        )
         async with self._database.transaction() as transaction:
             token = account.registration_token
             if token is not None and not await accounts.use_registration_token(transaction, token, now_ms):
@@ -125,6 +129,23 @@ class Registration:
                 raise UserInUse(f"The user name {username} is taken.")
             await profiles.create(transaction, user_id, display_name or None)
         return user_id
+
+    async def make_of_guest(self, user_id: str, password: str, registration_token: str | None) -> None:
+        """Make a guest's account a user's, with a password; the guest's sessions are the user's from then on.
+
+        Raises:
+            Forbidden: the registration token may not be used any more.
+            UserInUse: it is no guest's account (any more).
+            WeakPassword: the password is too short or too long.
+        """
+        self._passwords.check_acceptable(password)
+        password_hash = await self._passwords.hash(password)
+        now_ms, token = self._clock.now_ms(), registration_token
+        async with self._database.transaction() as transaction:
+            if token is not None and not await accounts.use_registration_token(transaction, token, now_ms):
+                raise Forbidden("This registration token has been used up or has expired.")
+            if not await accounts.make_of_guest(transaction, user_id, password_hash):
+                raise UserInUse("This account is no guest's.")
 
     async def is_good_token(self, token: str) -> bool:
         """Whether somebody could register with this registration token now."""

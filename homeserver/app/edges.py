@@ -6,13 +6,16 @@ from clients.admin.registration_tokens import AdminRegistrationTokensEndpoints
 from clients.admin.reports import AdminReportsEndpoints
 from clients.endpoints.account import AccountEndpoints
 from clients.endpoints.account_data import AccountDataEndpoints
+from clients.endpoints.account_moderation import AccountModerationEndpoints
 from clients.endpoints.admin_register import AdminRegisterEndpoints
 from clients.endpoints.aliases import AliasesEndpoints
 from clients.endpoints.auth_fallback import AuthFallbackEndpoints
+from clients.endpoints.auth_metadata import AuthMetadataEndpoints
 from clients.endpoints.capabilities import CapabilitiesEndpoints
 from clients.endpoints.context import ContextEndpoints
 from clients.endpoints.create_room import CreateRoomEndpoints
 from clients.endpoints.cross_signing import CrossSigningEndpoints
+from clients.endpoints.deactivation import DeactivationEndpoints
 from clients.endpoints.delayed_events import DelayedEventsEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
@@ -25,6 +28,7 @@ from clients.endpoints.login import LoginEndpoints
 from clients.endpoints.members import MembersEndpoints
 from clients.endpoints.membership import MembershipEndpoints
 from clients.endpoints.mutual_rooms import MutualRoomsEndpoints
+from clients.endpoints.password import PasswordEndpoints
 from clients.endpoints.presence import PresenceEndpoints
 from clients.endpoints.profile import ProfileEndpoints
 from clients.endpoints.push_rules import PushRulesEndpoints
@@ -37,6 +41,7 @@ from clients.endpoints.room_directory import RoomDirectoryEndpoints
 from clients.endpoints.room_state import RoomStateEndpoints
 from clients.endpoints.room_summary import RoomSummaryEndpoints
 from clients.endpoints.sending import SendingEndpoints
+from clients.endpoints.short_lived_tokens import ShortLivedTokensEndpoints
 from clients.endpoints.sliding_sync import SlidingSyncEndpoints
 from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
@@ -47,10 +52,12 @@ from clients.endpoints.typing import TypingEndpoints
 from clients.endpoints.upgrade import UpgradeEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
+from homeserver.accounts.guests import Guests
 from homeserver.accounts.tags import Tags
 from homeserver.app.build import Services
 from homeserver.app.build_finding import FindingServices
 from homeserver.app.build_history import HistoryServices
+from homeserver.app.build_oauth import oauth_owners
 from homeserver.app.build_rooms import RoomServices
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
@@ -75,6 +82,7 @@ def build_edges(
     """
     owners = (
         *_accounts(configuration, runtime, services, base_url),
+        *_oauth(configuration, services, base_url),
         *_rooms(configuration, services.rooms, services.delayed_events),
         *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
@@ -121,22 +129,50 @@ def _accounts(
         delayed_event_ms_max=configuration.rooms.delayed_event_ms_max,
     )
     yield AdminRegistrationTokensEndpoints(tokens=services.accounts.registration_tokens)
+    yield from _account_care(server_name, services)
     yield AuthFallbackEndpoints(interactive=interactive, stages=services.accounts.stages)
     yield DevicesEndpoints(devices=devices, reauthentication=services.accounts.reauthentication)
     yield LoginEndpoints(
         logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
-        base_url=base_url,
+        login_tokens=services.account_care.short_lived_tokens, base_url=base_url,
     )  # fmt: skip
     yield ProfileEndpoints(profiles=services.profiles, changes=services.profile_changes)
     yield PushRulesEndpoints()
     yield RegistrationEndpoints(
         registration=services.registration, logins=logins, interactive=interactive,
         stages=services.accounts.stages, account_data=services.account_data,
-        mode=configuration.registration.mode, server_name=server_name,
+        guests=_guests(configuration, services), mode=configuration.registration.mode,
+        server_name=server_name,
     )  # fmt: skip
     yield TagsEndpoints(tags=Tags(services.account_data))
     yield VersionsEndpoints(software_version=VERSION)
     yield WellKnownEndpoints(base_url=base_url)
+
+
+def _account_care(server_name: str, services: Services) -> Iterator[object]:
+    care, reauthentication = services.account_care, services.accounts.reauthentication
+    yield AccountModerationEndpoints(moderation=care.moderation, seen=care.seen)
+    yield DeactivationEndpoints(deactivation=care.deactivation, reauthentication=reauthentication)
+    yield PasswordEndpoints(changes=care.password_changes, reauthentication=reauthentication)
+    yield ShortLivedTokensEndpoints(
+        tokens=care.short_lived_tokens, reauthentication=reauthentication, server_name=server_name
+    )
+
+
+def _guests(configuration: Configuration, services: Services) -> Guests | None:
+    if not configuration.registration.guests:
+        return None
+    return Guests(
+        registration=services.registration, logins=services.logins, access_tokens=services.access_tokens
+    )
+
+
+def _oauth(configuration: Configuration, services: Services, base_url: str) -> Iterator[object]:
+    yield AuthMetadataEndpoints(
+        base_url=base_url, enabled=configuration.oauth.enabled,
+        may_register=services.oauth.registration.is_open,
+    )  # fmt: skip
+    yield from oauth_owners(configuration, services.oauth, base_url)
 
 
 def _rooms(

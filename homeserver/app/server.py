@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from clients.admission import AccountAdmission
 from clients.websocket.protocol import PATH as WEBSOCKET_PATH
 from homeserver.app.build import Services, build_dispatcher, build_services, build_websockets
 from homeserver.app.edges import build_edges
@@ -108,6 +109,7 @@ class Server:
         dispatcher = build_dispatcher(
             self._configuration, self._runtime, endpoints=endpoints_for(listener.apis, edges.endpoints),
             authenticator=edges.services.access_tokens,
+            admission=AccountAdmission(edges.services.account_care.seen.note),
         )  # fmt: skip
         upgrades = {}
         if "client" in listener.apis:

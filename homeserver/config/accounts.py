@@ -27,6 +27,7 @@ class RegistrationSection:
     tokens: tuple[str, ...] = key(
         (), "registration tokens that mode token accepts", example=("welcome-2026",), secret=True
     )
+    guests: bool = key(default=False, meaning="true: anyone gets a guest account who asks for one")
 
 
 @dataclass(frozen=True, slots=True)

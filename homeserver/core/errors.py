@@ -14,10 +14,10 @@ __all__ = [
     "Conflict", "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden",
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidSignature", "InvalidUsername",
     "InviteBlocked", "KeyTooLarge", "LimitExceeded", "LockedOut", "MatrixError", "MethodNotAllowed",
-    "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse", "ServerNotTrusted", "TooLarge",
-    "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken",
-    "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
-    "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
+    "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse",
+    "ServerNotTrusted", "TooLarge", "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable",
+    "UnknownError", "UnknownPos", "UnknownToken", "Unrecognized", "UnsupportedRoomVersion",
+    "UserDeactivated", "UserInUse", "UserLocked", "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
 ]  # fmt: skip
 
 

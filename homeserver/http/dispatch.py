@@ -5,8 +5,9 @@ import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from homeserver.core.errors import InvalidParam, MatrixError, MethodNotAllowed, TooLarge
+from homeserver.core.errors import InvalidParam, LockedOut, MatrixError, MethodNotAllowed, TooLarge
 from homeserver.core.requester import Requester
 from homeserver.http.authenticate import Authenticator, requester_of
 from homeserver.http.decode import decoded_body, decoded_query
@@ -24,7 +25,7 @@ from homeserver.runtime.observation import (
     current_request_id,
 )
 
-__all__ = ["Dispatcher", "RawRequest"]
+__all__ = ["Admission", "Dispatcher", "RawRequest"]
 
 CLIENT_CLOSED_REQUEST = 499
 """What is noted, never sent, where the client went away before the answer."""
@@ -47,6 +48,21 @@ class RawRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     client_address: str = ""
+
+
+class Admission(Protocol):
+    """Knows what accounts of each kind may do."""
+
+    def is_open_to_locked(self, endpoint: Endpoint) -> bool:
+        """Whether one whose account is locked may call an endpoint."""
+
+    def admit(self, endpoint: Endpoint, request: Request, requester: Requester) -> None:
+        """Take note of who calls an endpoint, or refuse it.
+
+        Raises:
+            GuestAccessForbidden: guests may not.
+            UserSuspended: suspended users may not.
+        """
 
 
 class _Passage:
@@ -75,6 +91,7 @@ class Dispatcher:
         authenticator: knows whose an access token is.
         rate_limits: counts requests; None where nothing is limited.
         observer: told of every request.
+        admission: says who may call what; None: whoever is authenticated.
         body_bytes_max: larger bodies are refused.
         json_depth_max: bodies with more levels of objects and arrays are refused.
         stopwatch: monotonic seconds.
@@ -87,6 +104,7 @@ class Dispatcher:
         authenticator: Authenticator,
         rate_limits: RateLimits | None,
         observer: Observer,
+        admission: Admission | None = None,
         body_bytes_max: int = 1_048_576,
         json_depth_max: int = 100,
         stopwatch: Callable[[], float] = time.perf_counter,
@@ -94,6 +112,7 @@ class Dispatcher:
         self._router = router
         self._authenticator = authenticator
         self._rate_limits = rate_limits
+        self._admission = admission
         self._observer = observer
         self.body_bytes_max = body_bytes_max
         self._json_depth_max = json_depth_max
@@ -177,9 +196,7 @@ class Dispatcher:
         self, endpoint: Endpoint, request: Request, body: bytes, passage: _Passage
     ) -> Response:
         if endpoint.authentication is not Authentication.NONE:
-            request.maybe_requester = passage.requester = await requester_of(
-                endpoint.authentication, request.headers, request.query, self._authenticator
-            )
+            passage.requester = await self._admitted(endpoint, request)
         if self._rate_limits is not None and endpoint.rate_limit is not RateLimit.NONE:
             requester = passage.requester
             key = request.client_address if requester is None else requester.user_id
@@ -191,6 +208,20 @@ class Dispatcher:
         elif endpoint.body is not None:
             request.body = decoded_body(endpoint.body, body, self._json_depth_max)
         return await endpoint.respond(request)
+
+    async def _admitted(self, endpoint: Endpoint, request: Request) -> Requester | None:
+        try:
+            request.maybe_requester = await requester_of(
+                endpoint.authentication, request.headers, request.query, self._authenticator
+            )
+        except LockedOut as error:
+            if self._admission is None or not self._admission.is_open_to_locked(endpoint):
+                raise
+            request.maybe_requester = error.requester
+        requester = request.maybe_requester
+        if requester is not None and self._admission is not None:
+            self._admission.admit(endpoint, request, requester)
+        return requester
 
     def _timed_out(self, raw: RawRequest, endpoint: Endpoint, passage: _Passage) -> Response:
         self._observer(

@@ -6,9 +6,10 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#joining-rooms
 from collections.abc import Callable
 from typing import Any
 
+from homeserver.core.content.guest_access import GUEST_ACCESS, lets_guests_in
 from homeserver.core.content.join_rules import PUBLIC, join_rule_of
 from homeserver.core.content.member import BAN, INVITE, JOIN, membership_of
-from homeserver.core.errors import InvalidParam, Unavailable
+from homeserver.core.errors import GuestAccessForbidden, InvalidParam, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor
@@ -117,6 +118,7 @@ class Joining:
 
         Raises:
             Forbidden: the room does not let the user in.
+            GuestAccessForbidden: the user is a guest, and the room wants none.
             LimitExceeded: the user joins too many rooms, or too many join the room.
             NotFound: there is no such room here.
             Unavailable: the room changed too often meanwhile.
@@ -125,6 +127,8 @@ class Joining:
         user_id = requester.user_id
         for attempt in range(_ATTEMPTS_MAX):
             room = await self._registry.actor(room_id, (_MEMBER, user_id))
+            if requester.is_guest and not lets_guests_in(room.state.get((GUEST_ACCESS, ""))):
+                raise GuestAccessForbidden("This room lets no guests in.")
             lets_in, was_in = _lets_in(room, user_id), room.membership(user_id) == JOIN
             admission = None
             if needs_admission(room, user_id):

@@ -6,7 +6,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room
 from typing import Any
 
 from homeserver.core.auth.redaction import may_redact
-from homeserver.core.errors import Forbidden, InvalidParam, NotFound
+from homeserver.core.errors import Forbidden, InvalidParam, NotFound, UserSuspended
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor

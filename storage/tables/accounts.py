@@ -6,7 +6,7 @@ from storage.tables.queries import Queries
 
 __all__ = [
     "AccountRow", "create", "create_registration_token", "exists", "find", "has_registration_token",
-    "set_password_hash", "use_registration_token",
+    "make_of_guest", "set_password_hash", "use_registration_token",
 ]  # fmt: skip
 
 _MAY_BE_USED = "(expires_ms IS NULL OR expires_ms > %s) AND (uses_max IS NULL OR uses < uses_max)"
@@ -22,6 +22,7 @@ class AccountRow:
         is_admin: may use the admin API.
         user_type: a word of the admin API, such as `bot`.
         created_ms: when.
+        is_guest: has no password and may do little.
     """
 
     user_id: str
@@ -29,14 +30,16 @@ class AccountRow:
     is_admin: bool
     user_type: str | None
     created_ms: int
+    is_guest: bool = False
 
 
 async def create(queries: Queries, account: AccountRow) -> bool:
     """Insert an account; False if its user ID is taken."""
     inserted = await queries.execute(
-        "INSERT INTO accounts (user_id, password_hash, is_admin, user_type, created_ms)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO accounts (user_id, password_hash, is_admin, user_type, created_ms, is_guest)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         account.user_id, account.password_hash, account.is_admin, account.user_type, account.created_ms,
+        account.is_guest,
     )  # fmt: skip
     return inserted == 1
 
@@ -44,7 +47,8 @@ async def create(queries: Queries, account: AccountRow) -> bool:
 async def find(queries: Queries, user_id: str) -> AccountRow | None:
     """The account of a user, if there is one."""
     row = await queries.fetch_one(
-        "SELECT user_id, password_hash, is_admin, user_type, created_ms FROM accounts WHERE user_id = %s",
+        "SELECT user_id, password_hash, is_admin, user_type, created_ms, is_guest FROM accounts"
+        " WHERE user_id = %s",
         user_id,
     )
     return None if row is None else AccountRow(*row)
@@ -60,6 +64,15 @@ async def set_password_hash(queries: Queries, user_id: str, password_hash: str |
     await queries.execute(
         "UPDATE accounts SET password_hash = %s WHERE user_id = %s", password_hash, user_id
     )
+
+
+async def make_of_guest(queries: Queries, user_id: str, password_hash: str) -> bool:
+    """Make a guest's account a user's; False if it is no guest's."""
+    updated = await queries.execute(
+        "UPDATE accounts SET is_guest = false, password_hash = %s WHERE user_id = %s AND is_guest",
+        password_hash, user_id,
+    )  # fmt: skip
+    return updated == 1
 
 
 async def create_registration_token(

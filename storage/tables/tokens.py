@@ -19,12 +19,18 @@ class SessionRow:
         device_id: on which device.
         generation_min: tokens of generations below this are revoked.
         is_admin: whether the account may use the admin API.
+        is_guest: whether it is a guest's.
+        is_suspended: whether it may read and leave only.
+        is_locked: whether it may only log out.
     """
 
     user_id: str
     device_id: str
     generation_min: int
     is_admin: bool
+    is_guest: bool
+    is_suspended: bool
+    is_locked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ async def open_session(queries: Queries, user_id: str, device_id: str, now_ms: i
 async def find_session(queries: Queries, session_id: int) -> SessionRow | None:
     """The session, unless it was ended."""
     row = await queries.fetch_one(
-        "SELECT user_id, device_id, generation_min, is_admin FROM device_sessions"
-        " JOIN accounts USING (user_id) WHERE session_id = %s",
+        "SELECT user_id, device_id, generation_min, is_admin, is_guest, is_suspended, is_locked"
+        " FROM device_sessions JOIN accounts USING (user_id) WHERE session_id = %s",
         session_id,
     )
     return None if row is None else SessionRow(*row)

@@ -15,7 +15,9 @@ async def server(database):
 
 
 async def test_the_flows_are_told(server):
-    assert await server.call("GET", LOGIN) == (200, {"flows": [{"type": "m.login.password"}]})
+    flows = [{"type": "m.login.password"}, {"type": "m.login.token", "get_login_token": True}]
+
+    assert await server.call("GET", LOGIN) == (200, {"flows": flows})
 
 
 @pytest.mark.parametrize("user", ["alice", "Alice", "@alice:localhost"])
@@ -42,7 +44,9 @@ async def test_the_legacy_form_still_works(server):
     ("body", "status", "errcode"),
     [
         ({}, 400, "M_BAD_JSON"),
-        ({"type": "m.login.token", "token": "x"}, 400, "M_UNKNOWN"),
+        ({"type": "m.login.token", "token": "x"}, 403, "M_FORBIDDEN"),
+        ({"type": "m.login.token"}, 400, "M_MISSING_PARAM"),
+        ({"type": "m.login.none"}, 400, "M_UNKNOWN"),
         ({"type": "m.login.password", "user": "alice"}, 400, "M_MISSING_PARAM"),
         (WITH_PASSWORD, 400, "M_MISSING_PARAM"),
         ({"type": "m.login.password", "user": "alice", "password": "wrong"}, 403, "M_FORBIDDEN"),

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import orjson
 
+from clients.admission import AccountAdmission
 from homeserver.app.build import build_dispatcher, build_services
 from homeserver.app.edges import build_edges
 from homeserver.app.storage import Runtime, Storage
@@ -67,6 +68,7 @@ class RoomsServer:
             runtime,
             endpoints=build_edges(self.configuration, runtime, self.services, "http://127.0.0.1:8008"),
             authenticator=self.services.access_tokens,
+            admission=AccountAdmission(self.services.account_care.seen.note),
         )
         return self
 
