@@ -23,6 +23,7 @@ from homeserver.app.build_accounts import AccountServices, build_accounts
 from homeserver.app.build_e2ee import EncryptionServices, build_e2ee
 from homeserver.app.build_ephemeral import EphemeralServices, build_ephemeral
 from homeserver.app.build_keys import KeyServices, build_keys
+from homeserver.app.build_oauth import OAuthServices, build_oauth
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -33,6 +34,7 @@ from homeserver.http.endpoint import Endpoint, RateLimit
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
 from homeserver.rooms.delayed_events import DelayedEvents
+from homeserver.rooms.sticky_rechecks import StickyRechecks
 from homeserver.runtime.tasks import Tasks
 from homeserver.sync.event_stream import EventStream
 from homeserver.sync.filters import Filters
@@ -41,6 +43,7 @@ from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.sliding_sync import SlidingSync
+from storage.tables.events import Events
 
 __all__ = ["Services", "build_dispatcher", "build_services", "build_websockets"]
 
@@ -69,6 +72,7 @@ class Services:
     rooms: RoomServices
     sliding_sync: SlidingSync
     notifier: Notifier
+    oauth: OAuthServices
     sync: Sync
     sync_reads: SyncReads
 
@@ -94,6 +98,12 @@ async def build_services(
     delayed_events = _delayed_events(configuration, runtime, storage, rooms)
     stack.callback(storage.bus.subscribe(delayed_events.follow))
     tasks.start(delayed_events.run(), "delayed events")
+    rechecks = StickyRechecks(
+        database=database, registry=rooms.registry, events=Events(database), clock=clock,
+        observer=runtime.observer,
+    )  # fmt: skip
+    stack.callback(storage.bus.subscribe(rechecks.follow))
+    tasks.start(rechecks.run(), "sticky events")
     ephemeral = await build_ephemeral(configuration, runtime, storage, account_data, stack)
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
@@ -121,6 +131,10 @@ async def build_services(
         rooms=rooms,
         sliding_sync=_sliding_sync(runtime, storage, stack),
         notifier=storage.notifier,
+        oauth=build_oauth(
+            configuration, runtime, storage, accounts=accounts, account_data=account_data,
+            data_directory=data_directory,
+        ),
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
         sync_reads=storage.reads,
     )  # fmt: skip

@@ -86,15 +86,17 @@ class EventChange(Change):
 
 @dataclass(slots=True, eq=False)
 class StickyChange(Change):
-    """A sticky event that was soft-failed when it came passes with the state that the room has now.
+    """A sticky event was soft-failed; or it was, and passes with the state that the room has now.
 
     Attributes:
         room_id: the room.
         event: the event. It has no place in the timeline.
+        is_soft_failed: nobody is told of it, but it may pass later.
     """
 
     room_id: str
     event: Event
+    is_soft_failed: bool = False
 
 
 @dataclass(slots=True, eq=False)

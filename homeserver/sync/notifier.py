@@ -102,7 +102,7 @@ class Notifier:
                 self.users.take_in_live(change)
             elif isinstance(change, ToDeviceChange):
                 self.inboxes.take_in(change)
-            elif isinstance(change, StickyChange):
+            elif isinstance(change, StickyChange) and not change.is_soft_failed:
                 self.live_stickies.take_in_late(change)
                 self.users.take_in_live(change)
             elif isinstance(change, DeviceListChange):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from homeserver.core.changes import StickyChange
 from homeserver.core.event.pdu import STICKY, Event
 from homeserver.core.event.sticky import sticky_until_ms
 from storage.tables.events import BY_INDEX, EVENT_COLUMNS, HIDDEN, EventFlags, Events, StoredEvent
@@ -56,13 +57,18 @@ _CURRENT = (
 def add_sticky_event(
     write: Write, event: Event, *, room_nid: int, position: int, flags: EventFlags
 ) -> None:
-    """Add to a write the row of an event that is sticky; of any other, or one from the past, nothing."""
+    """Add to a write the row of an event that is sticky; of any other, or one from the past, nothing.
+
+    What is soft-failed may pass later, so it is published, too: readers are told of no other event like it.
+    """
     if STICKY not in event.pdu or position < 0 or flags & HIDDEN & ~EventFlags.SOFT_FAILED:
         return
     until_ms = sticky_until_ms(event, position)
     if until_ms:
         is_soft_failed = bool(flags & EventFlags.SOFT_FAILED)
         write.add(STICKY_INSERT, room_nid, position, until_ms, is_soft_failed, event.sender, event.event_id)
+        if is_soft_failed:
+            write.changes.append(StickyChange(position, event.room_id, event, is_soft_failed=True))
 
 
 def move_soft_failed(write: Write, room_nid: int, event_id: str, position: int) -> None:

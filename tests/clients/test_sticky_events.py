@@ -1,4 +1,4 @@
-"""Sticky events on a whole server: sent, told in every way of syncing, redacted, over; and after a restart."""
+"""Sticky events on a whole server: sent, told in every way of syncing, redacted, and over."""
 
 import pytest
 

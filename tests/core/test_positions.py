@@ -170,3 +170,26 @@ def test_a_pagination_token_reads_back(position):
 def test_what_is_no_pagination_token_is_refused(text):
     with pytest.raises(ValueError, match="token"):
         parse_pagination_token(text)
+
+
+def test_a_place_amid_sticky_events_is_written_and_read_whatever_else_is_amid():
+    token = SyncToken({0: make(1_760_000_000_000, 0, 3)})
+    amid = token.with_sticky_after(77)
+
+    assert amid != token
+    assert amid.covers_all_of(token)
+    assert SyncToken.parse(amid.encode()) == amid
+    assert SyncToken.parse(amid.encode()).sticky_after == 77
+    assert SyncToken.parse(token.encode()).sticky_after is None
+    assert token.advance(make(1_760_000_000_001, 0, 0)).sticky_after is None
+    both = PartialToken.of(token, 5).with_sticky_after(77)
+    assert both == PartialToken.of(amid, 5)
+    assert SyncToken.parse(both.encode()) == both
+
+
+@pytest.mark.parametrize(
+    "text", ["s1A0F2swAAAAM.", "s1A0F2swAAAAM.x", "s1A0F2swAAAAM.1.2", ".1", "s1A0F2swAAAAM.01"]
+)
+def test_a_place_amid_sticky_events_that_is_none_is_refused(text):
+    with pytest.raises(ValueError, match="token"):
+        SyncToken.parse(text)

@@ -1,10 +1,18 @@
 """Sticky events in sync: told to everybody in the room while they last, in the timeline or beside it."""
 
+import asyncio
+
 import orjson
 import pytest
 
-from homeserver.sync.sticky_events import STICKY_EVENTS_MAX
+from homeserver.core.changes import StickyChange
+from homeserver.core.event.pdu import Event
+from homeserver.core.positions import SyncToken
+from homeserver.sync.live_stickies import LiveStickies
+from homeserver.sync.request import SyncRequest
+from homeserver.sync.sticky_events import STICKY_EVENTS_MAX, StickyEvents, StickyLook
 from tests.sync.sync_asking import ALICE, BOB, CAROL, ROOM, ids, sync
+from tests.sync.sync_world import RULES, requester
 
 HOUR_MS = 3_600_000
 OTHER = "!other:example.org"
@@ -264,3 +272,95 @@ async def test_filters_say_which_fields_and_which_format(world, room):
     (event,) = part_of(federation)["msc4354_sticky"]["events"]
     assert event["depth"] == 6
     assert event_id
+
+
+def soft_failed_call(world):
+    """Make a sticky event that no timeline has."""
+    pdu = dict(world.committed[ROOM][-1].event.pdu)
+    pdu |= {"type": "m.rtc.member", "content": {}, "msc4354_sticky": {"duration_ms": HOUR_MS}}
+    pdu.pop("state_key", None)
+    return Event.from_pdu(pdu, RULES)
+
+
+async def test_one_that_was_soft_failed_is_told_when_it_passes_and_wakes_who_waits(world, room):
+    since = (await sync(world, BOB))["next_batch"]
+    event = soft_failed_call(world)
+    position = world.snowflakes.next(world.clock.ms)
+    world.bus.publish([StickyChange(position, ROOM, event, is_soft_failed=True)])
+    answer = await sync(world, BOB, since)
+    assert "rooms" not in answer
+
+    waits = asyncio.ensure_future(sync(world, BOB, answer["next_batch"], timeout_ms=60_000))
+    await asyncio.sleep(0)
+    world.bus.publish([StickyChange(world.snowflakes.next(world.clock.ms), ROOM, event)])
+    answer = await waits
+    assert sticky(answer) == [event.event_id]
+    assert "timeline" not in part_of(answer)
+    assert sticky(await sync(world, BOB, since)) == [event.event_id]
+    assert sticky(await sync(world, BOB, answer["next_batch"])) == []
+
+
+class TestMemory:
+    """What memory holds, and what it says of what it does not."""
+
+    @staticmethod
+    def change(world, sticky_ms=HOUR_MS):
+        call(world, ROOM, sticky_ms=sticky_ms)
+        return world.committed[ROOM][-1]
+
+    async def test_what_had_to_go_is_asked_for_until_it_is_over(self, world, room):
+        live = LiveStickies(SyncToken(), events_max=2)
+        changes = [self.change(world) for _ in range(3)]
+        for change in changes:
+            live.take_in(change)
+
+        assert [shown.position for shown in live.of(ROOM)] == [one.position for one in changes[1:]]
+        now_ms = world.clock.ms
+        assert not live.knows_all_after(0, now_ms)
+        assert live.knows_all_after(changes[0].position, now_ms)
+        assert live.knows_all_after(0, now_ms + HOUR_MS)
+
+    async def test_its_size_is_bounded_too(self, world, room):
+        changes = [self.change(world) for _ in range(3)]
+        live = LiveStickies(SyncToken(), bytes_max=len(changes[0].event.canonical) * 2)
+        for change in changes:
+            live.take_in(change)
+        assert len(list(live.of(ROOM))) == 2
+
+    async def test_what_is_over_makes_way(self, world, room):
+        live = LiveStickies(SyncToken(), events_max=2)
+        live.take_in(self.change(world, 10))
+        world.clock.ms += 20
+        kept = [self.change(world) for _ in range(2)]
+        for change in kept:
+            live.take_in(change)
+
+        assert [shown.position for shown in live.of(ROOM)] == [one.position for one in kept]
+        assert live.knows_all_after(0, world.clock.ms)
+
+    async def test_what_was_dropped_is_read_from_the_database(self, world, room):
+        event_ids = [call(world, ROOM) for _ in range(3)]
+        talk(world, 30)
+        small = LiveStickies(SyncToken(), events_max=2)
+        for change in world.committed[ROOM]:
+            small.take_in(change)
+        source = StickyEvents(world, small)
+        user = await world.notifier.users.find(BOB)
+        look = StickyLook(
+            requester(BOB), user, None, world.notifier.heard, world.clock.ms, 2, [ROOM], [], lambda: ()
+        )
+        part = await source.tell(look)
+        assert [shown.event.event_id for shown in part.rooms[ROOM]] == event_ids[:2]
+        assert part.told_until == world.committed[ROOM][6].position
+
+
+async def test_who_follows_for_long_is_told_at_once_that_there_is_more(world, room):
+    event_ids = [call(world, room, n=number) for number in range(150)]
+    talk(world, 30)
+    async with world.sync.following(SyncRequest(requester(BOB))) as follower:
+        first, more = await follower.look()
+        assert more
+        assert follower.glance() is None, "what follows is nobody else's"
+        second, more = await follower.look()
+        assert not more
+    assert sticky(orjson.loads(first.body)) + sticky(orjson.loads(second.body)) == event_ids
