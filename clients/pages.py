@@ -50,6 +50,8 @@ button { font: inherit; font-weight: 600; padding: .65rem 1.25rem; border: 0; bo
   background: var(--accent); color: var(--on-accent); cursor: pointer }
 a { color: var(--accent) }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
+button.second { background: none; color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent) }
+form + form, .after { margin: 1.25rem 0 0 } code { overflow-wrap: anywhere }
 .wrong { color: var(--wrong); font-weight: 600 } .faint { color: var(--faint); font-size: .9375rem }
 </style>
 $head</head>

@@ -131,10 +131,7 @@ async def build_services(
         rooms=rooms,
         sliding_sync=_sliding_sync(runtime, storage, stack),
         notifier=storage.notifier,
-        oauth=build_oauth(
-            configuration, runtime, storage, accounts=accounts, account_data=account_data,
-            data_directory=data_directory,
-        ),
+        oauth=build_oauth(configuration, runtime, storage, accounts, account_data, data_directory),
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
         sync_reads=storage.reads,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from homeserver.config.accounts import (
     TermsSection,
 )
 from homeserver.config.keys import at_least, between, key, one_of, section
+from homeserver.config.oauth import OAuthSection
 
 __all__ = [
     "Configuration", "DatabaseSection", "E2eeSection", "LimitsSection", "Listener", "LoggingSection",
@@ -239,6 +240,7 @@ class Configuration:
     database: DatabaseSection = section(DatabaseSection, "PostgreSQL")
     registration: RegistrationSection = section(RegistrationSection, "who may make an account")
     passwords: PasswordsSection = section(PasswordsSection, "hashing of passwords (argon2id)")
+    oauth: OAuthSection = section(OAuthSection, "signing in by OAuth 2.0")
     terms: TermsSection = section(TermsSection, "what new users accept")
     recaptcha: RecaptchaSection = section(RecaptchaSection, "a riddle that new users solve")
     tokens: TokensSection = section(TokensSection, "access tokens")

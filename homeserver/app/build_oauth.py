@@ -1,0 +1,90 @@
+"""Puts OAuth 2.0 together: clients, grants, and the web pages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clients.oauth.authorize import AuthorizeEndpoints
+from clients.oauth.browser import Browser
+from clients.oauth.protocol import OAuthProtocolEndpoints
+from clients.oauth.sign_in import SignInEndpoints
+from homeserver.accounts.account_data import AccountData
+from homeserver.accounts.oauth.browser_sessions import BrowserSessions
+from homeserver.accounts.oauth.clients import OAuthClients
+from homeserver.accounts.oauth.codes import AuthorizationCodes
+from homeserver.accounts.oauth.refresh_token_form import RefreshTokenForm
+from homeserver.accounts.oauth.sessions import OAuthSessions
+from homeserver.accounts.oauth.web_registration import WebRegistration
+from homeserver.accounts.token_format import TokenFormat
+from homeserver.accounts.token_key import load_or_create_token_key
+from homeserver.app.build_accounts import AccountServices
+from homeserver.app.data_directory import DataDirectory
+from homeserver.app.storage import Runtime, Storage
+from homeserver.config.model import Configuration
+
+__all__ = ["OAuthServices", "build_oauth", "oauth_owners"]
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthServices:
+    """What the endpoints and pages of OAuth 2.0 call."""
+
+    accounts: AccountServices
+    browser_sessions: BrowserSessions
+    clients: OAuthClients
+    codes: AuthorizationCodes
+    sessions: OAuthSessions
+    registration: WebRegistration
+
+
+def build_oauth(
+    configuration: Configuration, runtime: Runtime, storage: Storage, accounts: AccountServices,
+    account_data: AccountData, data_directory: DataDirectory,
+) -> OAuthServices:  # fmt: skip
+    """Make the services of OAuth 2.0."""
+    database, clock, randomness = storage.database, runtime.clock, runtime.randomness
+    server_name, section = configuration.server_name, configuration.oauth
+    key = load_or_create_token_key(data_directory.path / "token.key")
+    clients = OAuthClients(
+        database=database, clock=clock, clients_max=section.clients_max,
+        unused_ms_max=section.client_unused_ms_max,
+    )  # fmt: skip
+    sessions = OAuthSessions(
+        database=database, access_tokens=accounts.access_tokens, devices=accounts.devices,
+        token_format=TokenFormat(key, server_name),
+        refresh_form=RefreshTokenForm(key=key, server_name=server_name, randomness=randomness),
+        clock=clock, lifetime_ms=configuration.tokens.access_token_lifetime_ms,
+    )  # fmt: skip
+    return OAuthServices(
+        accounts=accounts,
+        browser_sessions=BrowserSessions(
+            database=database, logins=accounts.logins, clock=clock, randomness=randomness
+        ),
+        clients=clients,
+        codes=AuthorizationCodes(
+            database=database, clients=clients, sessions=sessions, clock=clock, randomness=randomness
+        ),
+        sessions=sessions,
+        registration=WebRegistration(
+            registration=accounts.registration, stages=accounts.stages, account_data=account_data,
+            mode=configuration.registration.mode,
+        ),
+    )  # fmt: skip
+
+
+def oauth_owners(configuration: Configuration, oauth: OAuthServices, base_url: str) -> Iterator[object]:
+    """What declares the endpoints and pages.
+
+    Args:
+        configuration: of the server.
+        oauth: what they call.
+        base_url: where browsers reach this server.
+    """
+    if not configuration.oauth.enabled:
+        return
+    browser = Browser(sessions=oauth.browser_sessions, base_url=base_url)
+    devices = oauth.accounts.devices
+    yield AuthorizeEndpoints(browser=browser, clients=oauth.clients, codes=oauth.codes, devices=devices)
+    yield OAuthProtocolEndpoints(clients=oauth.clients, codes=oauth.codes, sessions=oauth.sessions)
+    yield SignInEndpoints(
+        browser=browser, registration=oauth.registration, server_name=configuration.server_name
+    )
