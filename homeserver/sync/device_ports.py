@@ -18,8 +18,8 @@ class DeviceReads(Protocol):
     async def moved_after(self, user_id: str, after: int) -> Sequence[Moved]:
         """Whose member event changed above a position, also the user's own, in rooms of the user."""
 
-    async def newly_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
-        """Those who are in rooms that a user has come into, and in no other room with the user.
+    async def newly_shared(self, user_id: str, room_ids: Collection[str], after: int) -> Sequence[str]:
+        """Those who are in rooms that a user has come into, and shared none up to a position.
 
         Those who never had any key may be left out.
         """
@@ -30,8 +30,10 @@ class DeviceReads(Protocol):
         Those who never had any key may be left out.
         """
 
-    async def sharing(self, user_id: str, user_ids: Collection[str]) -> Collection[str]:
-        """Those of some users who share a room with a user."""
+    async def sharing(
+        self, user_id: str, user_ids: Collection[str], until: int | None = None
+    ) -> Collection[str]:
+        """Those of some users who share a room with a user; if given, since a position at least."""
 
     async def key_counts(self, user_id: str, device_id: str) -> KeyCounts:
         """What a device has left of one-time keys, and which fallback keys are unused."""

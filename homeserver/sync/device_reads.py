@@ -28,17 +28,22 @@ class StoredDeviceReads:
         """Whose member event changed above a position, also the user's own, in rooms of the user."""
         return await device_lists.moved_after(self._database, await self._nid(user_id), after)
 
-    async def newly_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
-        """Those who are in rooms that a user has come into, and in no other room with the user."""
-        return await device_lists.newly_shared(self._database, await self._nid(user_id), room_ids)
+    async def newly_shared(self, user_id: str, room_ids: Collection[str], after: int) -> Sequence[str]:
+        """Those who are in rooms that a user has come into, and shared none up to a position."""
+        return await device_lists.newly_shared(self._database, await self._nid(user_id), room_ids, after)
 
     async def no_longer_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
         """Those who were in rooms when a user left these, and share no room with the user."""
         return await device_lists.no_longer_shared(self._database, await self._nid(user_id), room_ids)
 
-    async def sharing(self, user_id: str, user_ids: Collection[str]) -> Collection[str]:
-        """Those of some users who share a room with a user."""
-        return await device_lists.sharing(self._database, await self._nid(user_id), user_ids)
+    async def sharing(
+        self, user_id: str, user_ids: Collection[str], until: int | None = None
+    ) -> Collection[str]:
+        """Those of some users who share a room with a user; if given, since a position at least."""
+        nid = await self._nid(user_id)
+        if until is None:
+            return await device_lists.sharing(self._database, nid, user_ids)
+        return await device_lists.sharing(self._database, nid, user_ids, until)
 
     async def key_counts(self, user_id: str, device_id: str) -> KeyCounts:
         """What a device has left of one-time keys, and which fallback keys are unused."""

@@ -75,7 +75,8 @@ class LiveDeviceLists:
         """Tell whose devices a user is to ask for since a place, and whose no more.
 
         What is noted takes no read, unless somebody left who is not here (one), or the user came into a room
-        or left one (one each). Else it takes three reads, and one for each room whose members changed.
+        or left one (one each). Else it takes two reads, one for each room whose members
+        changed, and four more at most.
         """
         news = user.device_lists.after(since, until)
         if news is None:
@@ -83,7 +84,7 @@ class LiveDeviceLists:
         changed, gone = set(news.changed), set(news.gone)
         if gone:
             gone -= await self._sharing(user, gone)
-        return await self._with_rooms(user, changed, gone, news.rooms)
+        return await self._with_rooms(user, (changed, gone), news.rooms, since.lowest)
 
     def _companions(self, user: LiveUser) -> Iterable[LiveUser]:
         for room in user.rooms.values():
@@ -114,16 +115,17 @@ class LiveDeviceLists:
         return found
 
     async def _with_rooms(
-        self, user: LiveUser, changed: set[str], gone: set[str], rooms: Iterable[str]
+        self, user: LiveUser, found: tuple[set[str], set[str]], rooms: Iterable[str], after: int
     ) -> DeviceListUpdate:
-        """Add those whom the user met or lost by coming into rooms and leaving them."""
+        """Add those whom the user met or lost by coming into rooms and leaving them, above a position."""
+        changed, gone = found
         joined: list[str] = []
         left: list[str] = []
         for room_id in rooms:
             room = user.rooms.get(room_id)
             (joined if room is not None and room.membership == JOIN else left).append(room_id)
         if joined:
-            changed.update(await self._reads.devices.newly_shared(user.user_id, joined))
+            changed.update(await self._reads.devices.newly_shared(user.user_id, joined, after))
         if left:
             gone.update(await self._reads.devices.no_longer_shared(user.user_id, left))
         gone.discard(user.user_id)
@@ -137,24 +139,33 @@ class LiveDeviceLists:
             for user_id, position in await reads.changed_after(user.user_id, after)
             if not since.covers(position)
         }
-        gone: set[str] = set()
-        by_room: dict[str, dict[str, bool]] = {}
-        for moved in await reads.moved_after(user.user_id, after):
-            by_room.setdefault(moved.room_id, {})[moved.user_id] = moved.membership == JOIN
-        own_rooms = []
-        for room_id, now in by_room.items():
-            before = await self._reads.members_at(room_id, after, list(now))
-            were_joined = {event.state_key for event in before if membership_of(event) == JOIN}
-            for user_id, is_joined in now.items():
-                if is_joined == (user_id in were_joined):
-                    continue
-                if user_id == user.user_id:
-                    own_rooms.append(room_id)
-                else:
-                    (changed if is_joined else gone).add(user_id)
+        met, gone, own_rooms = await self._moves(user, after)
+        if met:
+            changed |= met.difference(await reads.sharing(user.user_id, met, after))
         if gone:
             gone -= await self._sharing(user, gone)
-        return await self._with_rooms(user, changed, gone, own_rooms)
+        return await self._with_rooms(user, (changed, gone), own_rooms, after)
+
+    async def _moves(self, user: LiveUser, after: int) -> tuple[set[str], set[str], list[str]]:
+        """Read who came into rooms of a user above a position, who left them, and where the user did so."""
+        by_room: dict[str, dict[str, bool]] = {}
+        for moved in await self._reads.devices.moved_after(user.user_id, after):
+            by_room.setdefault(moved.room_id, {})[moved.user_id] = moved.membership == JOIN
+        met: set[str] = set()
+        gone: set[str] = set()
+        own_rooms = []
+        for room_id, now in by_room.items():
+            before = await self._reads.members_at(room_id, after, [*now, user.user_id])
+            were_joined = {event.state_key for event in before if membership_of(event) == JOIN}
+            moves = {who: is_joined for who, is_joined in now.items() if is_joined != (who in were_joined)}
+            if moves.pop(user.user_id, None) is not None:
+                own_rooms.append(room_id)
+            room = user.rooms.get(room_id)
+            if room is not None and room.membership == JOIN:
+                met.update(who for who, is_joined in moves.items() if is_joined)
+            if user.user_id in were_joined:
+                gone.update(who for who, is_joined in moves.items() if not is_joined)
+        return met, gone, own_rooms
 
 
 def _share(one: LiveUser, other: LiveUser, *, beside: str | None = None) -> bool:

@@ -47,7 +47,8 @@ _KNOWN = (
     "(NOT theirs.is_local OR EXISTS"
     " (SELECT 1 FROM device_list_changes WHERE device_list_changes.user_id = interned_users.text))"
 )
-_BESIDE = _SHARE.format(theirs="theirs.user_nid")
+_OF_OLD = " AND mine.position <= %b::bigint AND others.position <= %b::bigint"
+POSITION_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +145,22 @@ async def moved_after(queries: Queries, user_nid: int, after: int) -> list[Moved
     return [Moved(*row) for row in rows]
 
 
-async def newly_shared(queries: Queries, user_nid: int, room_ids: Collection[str]) -> list[str]:
-    """Name those who are in rooms that a user has come into, and in no other room with the user."""
-    rooms = list(room_ids)
+async def newly_shared(queries: Queries, user_nid: int, room_ids: Collection[str], after: int) -> list[str]:
+    """Name those who are in rooms that a user has come into, and shared none up to a position."""
+    share = _SHARE.format(theirs="theirs.user_nid")
     rows = await queries.fetch(
         "SELECT DISTINCT interned_users.text FROM rooms JOIN memberships AS theirs USING (room_nid)"
         " JOIN interned_users ON interned_users.nid = theirs.user_nid"
         " WHERE room_id = ANY(%b::text[]) AND theirs.membership = 'join' AND theirs.user_nid <> %b::bigint"
-        f" AND {_KNOWN} AND NOT EXISTS ({_BESIDE} AND mine.room_nid <> ALL"
-        " (ARRAY(SELECT room_nid FROM rooms WHERE room_id = ANY(%b::text[]))))",
-        rooms, user_nid, user_nid, rooms,
+        f" AND {_KNOWN} AND NOT EXISTS ({share}{_OF_OLD})",
+        list(room_ids), user_nid, user_nid, after, after,
     )  # fmt: skip
     return [text for (text,) in rows]
 
 
 async def no_longer_shared(queries: Queries, user_nid: int, room_ids: Collection[str]) -> list[str]:
     """Name those who were in rooms when a user left these, and share no room with the user."""
+    share = _SHARE.format(theirs="theirs.user_nid")
     rows = await queries.fetch(
         "SELECT DISTINCT interned_users.text FROM rooms JOIN memberships AS gone USING (room_nid)"
         " JOIN memberships AS theirs ON theirs.room_nid = gone.room_nid"
@@ -167,17 +168,19 @@ async def no_longer_shared(queries: Queries, user_nid: int, room_ids: Collection
         " WHERE room_id = ANY(%b::text[]) AND gone.user_nid = %b::bigint AND gone.membership <> 'join'"
         " AND theirs.user_nid <> gone.user_nid AND (theirs.membership = 'join'"
         " OR (theirs.membership IN ('leave', 'ban') AND theirs.position > gone.position))"
-        f" AND {_KNOWN} AND NOT EXISTS ({_BESIDE})",
+        f" AND {_KNOWN} AND NOT EXISTS ({share})",
         list(room_ids), user_nid, user_nid,
     )  # fmt: skip
     return [text for (text,) in rows]
 
 
-async def sharing(queries: Queries, user_nid: int, user_ids: Collection[str]) -> set[str]:
-    """Name those of some users who share a room with a user."""
+async def sharing(
+    queries: Queries, user_nid: int, user_ids: Collection[str], until: int = POSITION_MAX
+) -> set[str]:
+    """Name those of some users who share a room with a user, and have since a position."""
     share = _SHARE.format(theirs="interned_users.nid")
     rows = await queries.fetch(
-        f"SELECT text FROM interned_users WHERE text = ANY(%b::text[]) AND EXISTS ({share})",
-        list(user_ids), user_nid,
+        f"SELECT text FROM interned_users WHERE text = ANY(%b::text[]) AND EXISTS ({share}{_OF_OLD})",
+        list(user_ids), user_nid, until, until,
     )  # fmt: skip
     return {text for (text,) in rows}

@@ -32,26 +32,46 @@ class WorldDevices:
                     moved[room_id, member] = Moved(room_id, member, self._world.membership(room_id, member))
         return list(moved.values())
 
-    async def newly_shared(self, user_id, room_ids):
+    async def newly_shared(self, user_id, room_ids, after):
         self._world.reads += 1
-        others = self._world.joined(user_id) - set(room_ids)
         return [
             member
             for member in self._members(room_ids)
-            if member != user_id and not others & self._world.joined(member)
+            if member != user_id and not self._old(user_id, after) & self._old(member, after)
         ]
 
     async def no_longer_shared(self, user_id, room_ids):
         self._world.reads += 1
-        return [member for member in self._members(room_ids) if not self._sees(user_id, member)]
+        found = self._members(room_ids)
+        for room_id in room_ids:
+            own = self._position(room_id, user_id)
+            for member in {change.event.state_key for change in self._world.committed[room_id]} - {None, ""}:
+                if self._position(room_id, member) > own:
+                    found.add(member)
+        return [member for member in found if not self._sees(user_id, member)]
 
-    async def sharing(self, user_id, user_ids):
+    async def sharing(self, user_id, user_ids, until=None):
         self._world.reads += 1
-        return {other for other in user_ids if self._sees(user_id, other)}
+        until = 2**63 if until is None else until
+        return {other for other in user_ids if self._old(user_id, until) & self._old(other, until)}
 
     async def key_counts(self, user_id, device_id):
         self._world.reads += 1
         return self.counts.get((user_id, device_id), KeyCounts({}, []))
+
+    def _old(self, user_id, until):
+        """The rooms of a user whose member event there is not newer than a position."""
+        return {
+            room_id for room_id in self._world.joined(user_id) if self._position(room_id, user_id) <= until
+        }
+
+    def _position(self, room_id, user_id):
+        """The place of a user's member event in a room."""
+        return max(
+            change.position
+            for change in self._world.committed[room_id]
+            if (change.event.type, change.event.state_key) == ("m.room.member", user_id)
+        )
 
     def _sees(self, user_id, other):
         return user_id == other or bool(self._world.joined(user_id) & self._world.joined(other))
