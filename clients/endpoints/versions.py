@@ -20,6 +20,8 @@ _UNSTABLE_FEATURES = {
     "org.matrix.msc4140": True,
     # Sticky events.
     "org.matrix.msc4354": True,
+    # Dehydrated devices.
+    "org.matrix.msc3814": True,
     # Simplified sliding sync: some clients sign in nowhere else.
     "org.matrix.simplified_msc3575": True,
     # Moderators read redacted content.

@@ -98,10 +98,7 @@ async def build_services(
     delayed_events = _delayed_events(configuration, runtime, storage, rooms)
     stack.callback(storage.bus.subscribe(delayed_events.follow))
     tasks.start(delayed_events.run(), "delayed events")
-    rechecks = StickyRechecks(
-        database=database, registry=rooms.registry, events=Events(database), clock=clock,
-        observer=runtime.observer,
-    )  # fmt: skip
+    rechecks = _sticky_rechecks(runtime, storage, rooms)
     stack.callback(storage.bus.subscribe(rechecks.follow))
     tasks.start(rechecks.run(), "sticky events")
     ephemeral = await build_ephemeral(configuration, runtime, storage, account_data, stack)
@@ -115,7 +112,9 @@ async def build_services(
         account_data=account_data,
         delayed_events=delayed_events,
         devices=accounts.devices,
-        encryption=build_e2ee(configuration, runtime, storage, heeded, stack),
+        encryption=build_e2ee(
+            configuration, runtime, storage, device_lists=accounts.device_lists, ignoring=heeded, stack=stack
+        ),
         ephemeral=ephemeral,
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
@@ -134,6 +133,13 @@ async def build_services(
         oauth=build_oauth(configuration, runtime, storage, accounts, account_data, data_directory),
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
         sync_reads=storage.reads,
+    )  # fmt: skip
+
+
+def _sticky_rechecks(runtime: Runtime, storage: Storage, rooms: RoomServices) -> StickyRechecks:
+    return StickyRechecks(
+        database=storage.database, registry=rooms.registry, events=Events(storage.database),
+        clock=runtime.clock, observer=runtime.observer,
     )  # fmt: skip
 
 

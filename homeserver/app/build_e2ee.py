@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
+from homeserver.e2ee.dehydrated_devices import DehydratedDevices
+from homeserver.e2ee.device_lists import DeviceLists
 from homeserver.e2ee.inbox_sizes import InboxSizes
 from homeserver.e2ee.key_backup import KeyBackups
 from homeserver.e2ee.ports import Ignoring
@@ -19,13 +21,14 @@ __all__ = ["EncryptionServices", "build_e2ee"]
 class EncryptionServices:
     """What the endpoints of end-to-end encryption call."""
 
+    dehydrated_devices: DehydratedDevices
     key_backups: KeyBackups
     to_device: ToDevice
 
 
 def build_e2ee(
-    configuration: Configuration, runtime: Runtime, storage: Storage, ignoring: Ignoring,
-    stack: AsyncExitStack,
+    configuration: Configuration, runtime: Runtime, storage: Storage, *, device_lists: DeviceLists,
+    ignoring: Ignoring, stack: AsyncExitStack,
 ) -> EncryptionServices:  # fmt: skip
     """Make what devices send each other, and keep."""
     database = storage.database
@@ -41,6 +44,9 @@ def build_e2ee(
     key_backups = KeyBackups(database, runtime.observer)
     tasks.start(key_backups.run(), "key backups")
     return EncryptionServices(
+        dehydrated_devices=DehydratedDevices(
+            database=database, device_lists=device_lists, clock=runtime.clock
+        ),
         key_backups=key_backups,
         to_device=ToDevice(
             queries=database, journal=storage.journal, sizes=sizes, ignoring=ignoring,

@@ -16,6 +16,7 @@ from clients.endpoints.context import ContextEndpoints
 from clients.endpoints.create_room import CreateRoomEndpoints
 from clients.endpoints.cross_signing import CrossSigningEndpoints
 from clients.endpoints.deactivation import DeactivationEndpoints
+from clients.endpoints.dehydrated_device import DehydratedDeviceEndpoints
 from clients.endpoints.delayed_events import DelayedEventsEndpoints
 from clients.endpoints.devices import DevicesEndpoints
 from clients.endpoints.filters import FiltersEndpoints
@@ -88,6 +89,7 @@ def build_edges(
         FiltersEndpoints(filters=services.filters),
         PresenceEndpoints(presence=services.ephemeral.presence),
         ReceiptsEndpoints(receipts=services.ephemeral.receipts),
+        DehydratedDeviceEndpoints(dehydrated_devices=services.encryption.dehydrated_devices),
         KeyBackupEndpoints(key_backups=services.encryption.key_backups),
         CrossSigningEndpoints(
             cross_signing=services.keys.cross_signing, signatures=services.keys.signatures,

@@ -21,3 +21,12 @@ CREATE TABLE to_device_transactions (
 );
 CREATE INDEX to_device_transactions_by_age ON to_device_transactions USING brin (position)
     WITH (autosummarize = off);
+
+-- Devices that nobody is logged in on: they take messages for users who have no other device, at most one a user.
+CREATE TABLE dehydrated_devices (
+    user_id text COLLATE "C" PRIMARY KEY,
+    device_id text COLLATE "C" NOT NULL,
+    -- JSON object, encrypted by the client.
+    device_data bytea NOT NULL,
+    FOREIGN KEY (user_id, device_id) REFERENCES devices (user_id, device_id) ON DELETE CASCADE
+);

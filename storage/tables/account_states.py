@@ -15,8 +15,10 @@ _STRIPPED = (
     "DELETE FROM short_lived_tokens WHERE user_id = %s",
     "DELETE FROM cross_signing_keys WHERE user_id = %s",
     "DELETE FROM key_signatures WHERE user_id = %s",
-    "DELETE FROM key_backup_versions WHERE user_id = %s",
-    "DELETE FROM key_backups WHERE user_id = %s",
+    # Their keys, which may be very many, go in the background.
+    "UPDATE key_backups SET is_deleted = true WHERE user_id = %s",
+    # Which makes it a device like the others, that are deleted next.
+    "DELETE FROM dehydrated_devices WHERE user_id = %s",
     "DELETE FROM account_data WHERE user_id = %s",
     "DELETE FROM filters WHERE user_id = %s",
 )

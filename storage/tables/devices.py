@@ -85,12 +85,13 @@ async def lock(queries: Queries, user_id: str, device_ids: Sequence[str] | None 
     Args:
         queries: a transaction.
         user_id: whose.
-        device_ids: None: all.
+        device_ids: None: all but a dehydrated one, on which nobody is logged in.
     """
     rows = await queries.fetch(
-        "SELECT device_id FROM devices"
-        " WHERE user_id = %s AND (%s::text[] IS NULL OR device_id = ANY(%s::text[]))"
-        " ORDER BY device_id FOR UPDATE",
+        "SELECT device_id FROM devices WHERE user_id = %s AND CASE WHEN %s::text[] IS NULL"
+        " THEN NOT EXISTS (SELECT 1 FROM dehydrated_devices AS dehydrated"
+        " WHERE dehydrated.user_id = devices.user_id AND dehydrated.device_id = devices.device_id)"
+        " ELSE device_id = ANY(%s::text[]) END ORDER BY device_id FOR UPDATE",
         user_id, device_ids, device_ids,
     )  # fmt: skip
     return [device_id for (device_id,) in rows]
