@@ -2,64 +2,32 @@
 
 import asyncio
 import contextlib
-from urllib.parse import quote
 
-import aiohttp
 import pytest
 
-from clients.load.api import ApiError, MatrixApi
-from clients.load.websocket_client import connected
+from clients.websocket_client.client import Client
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(150)]
 
 
 class Person:
-    """A WebSocket client that reconnects, sends again what was not answered, and notes what it sees."""
+    """Sends, and notes what the stream tells; the client comes back by itself."""
 
-    def __init__(self, http, api):
-        self.http = http
-        self.api = api
-        self.since = None
+    def __init__(self, client):
+        self.client = client
         self.seen = []
         self.acknowledged = {}
-        self.client = None
-        self.online = asyncio.Event()
 
-    def note(self, delta):
-        for room in delta.get("rooms", {}).get("join", {}).values():
-            for event in room["timeline"]["events"]:
-                if event["type"] == "m.room.message":
-                    self.seen.append((event["event_id"], event["content"]["body"]))
-        self.since = delta["next_batch"]
-
-    async def live(self):
-        while True:
-            with contextlib.suppress(aiohttp.ClientError, ConnectionError):
-                async with connected(
-                    self.http, self.api.base_url, self.api.access_token, self.note
-                ) as client:
-                    await client.start_sync(self.since, '{"room":{"timeline":{"limit":1000}}}')
-                    self.client = client
-                    self.online.set()
-                    await client.follow()
-            self.online.clear()
-            await asyncio.sleep(0.05)
-
-    async def send(self, room_id, number):
-        body = f"{self.api.user_id} {number}"
-        path = f"/_matrix/client/v3/rooms/{quote(room_id)}/send/m.room.message/ws{number}"
-        while body not in self.acknowledged:
-            await self.online.wait()
-            try:
-                answer = await self.client.call("PUT", path, {"msgtype": "m.text", "body": body})
-            except (ApiError, ConnectionError, aiohttp.ClientError):
-                await asyncio.sleep(0.05)
-            else:
-                self.acknowledged[body] = answer["event_id"]
+    async def watch(self):
+        async for delta in self.client.sync():
+            for event in delta.timeline():
+                if event.type == "m.room.message":
+                    self.seen.append((event.event_id, event.body))
 
     async def send_all(self, room_id, count):
         for number in range(count):
-            await self.send(room_id, number)
+            body = f"{self.client.user_id} {number}"
+            self.acknowledged[body] = await self.client.send_text(room_id, body)
 
     async def until_seen(self, count):
         async with asyncio.timeout(60):
@@ -69,25 +37,21 @@ class Person:
 
 @contextlib.asynccontextmanager
 async def two_people(server):
-    async with aiohttp.ClientSession() as http:
-        people = []
-        for name in ("alice", "bob"):
-            api = MatrixApi(http, server.base_url)
-            await api.register(name, None)
-            people.append(Person(http, api))
-        tasks = [asyncio.create_task(person.live()) for person in people]
-        for person in people:
-            await person.online.wait()
+    async with Client(server.base_url) as first, Client(server.base_url) as second:
+        people = [Person(first), Person(second)]
+        for person, name in zip(people, ("alice", "bob"), strict=True):
+            await person.client.register(name, "a password for all of them")
+        tasks = [asyncio.create_task(person.watch()) for person in people]
         yield people
         for task in tasks:
+            assert not task.done(), task.result()
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks)
 
 
 async def _meet(alice, bob):
-    body = {"name": "WebSocket", "invite": [bob.api.user_id]}
-    room_id = (await alice.client.call("POST", "/_matrix/client/v3/createRoom", body))["room_id"]
-    await bob.client.call("POST", f"/_matrix/client/v3/join/{quote(room_id)}", {})
+    room_id = await alice.client.create_room(name="WebSocket", invite=[bob.client.user_id])
+    await bob.client.join(room_id)
     return room_id
 
 
@@ -97,8 +61,8 @@ def _check(alice, bob, count):
     acknowledged = {(event_id, body) for one in (alice, bob) for body, event_id in one.acknowledged.items()}
     assert set(alice.seen) == acknowledged
     for person in (alice, bob):
-        own = [body for _, body in alice.seen if body.startswith(person.api.user_id)]
-        assert own == [f"{person.api.user_id} {number}" for number in range(count)]
+        own = [body for _, body in alice.seen if body.startswith(person.client.user_id)]
+        assert own == [f"{person.client.user_id} {number}" for number in range(count)]
 
 
 async def test_500_messages_each_way_at_once_over_the_websocket(server):
