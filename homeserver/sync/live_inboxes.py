@@ -8,6 +8,7 @@ from bisect import insort
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from homeserver.core.changes import ToDeviceChange
 from homeserver.core.positions import SyncToken
@@ -20,6 +21,7 @@ __all__ = ["MESSAGES_PER_ANSWER_MAX", "Inbox", "LiveInboxes"]
 MESSAGES_PER_ANSWER_MAX = 100
 BYTES_PER_ANSWER_MAX = 1_048_576
 INBOXES_MAX = 20_000
+IDLE_LOOKED_FOR_MAX = 100
 MESSAGES_HELD_MAX = 200
 BYTES_HELD_MAX = 131_072
 BYTES_OF_ALL_MAX = 67_108_864
@@ -68,11 +70,19 @@ class Inbox:
     @contextmanager
     def listening(self, waiter: Waiter) -> Iterator[None]:
         """Ring this waiter when a message comes, for the duration of a block."""
-        self._waiters.append(waiter)
+        self.attach(waiter)
         try:
             yield
         finally:
-            self._waiters.remove(waiter)
+            self.detach(waiter)
+
+    def attach(self, waiter: Waiter) -> None:
+        """Ring this waiter when a message comes, until it is detached."""
+        self._waiters.append(waiter)
+
+    def detach(self, waiter: Waiter) -> None:
+        """Ring this waiter no more."""
+        self._waiters.remove(waiter)
 
     def acknowledge(self, since: SyncToken) -> None:
         """Forget what the device has got: it says up to where it has been told."""
@@ -195,7 +205,9 @@ class LiveInboxes:
             self._drop(key)
         inbox = self._inboxes[key] = Inbox(self, key, requester.session_id)
         if len(self._inboxes) > self._inboxes_max:
-            idle = next((one for one, each in self._inboxes.items() if not each.is_watched), key)
+            # If none of the oldest is idle there are so many connections, each of which may have its inbox.
+            oldest = islice(self._inboxes.items(), IDLE_LOOKED_FOR_MAX)
+            idle = next((one for one, each in oldest if not each.is_watched), key)
             if idle != key:
                 self._drop(idle)
         return inbox
