@@ -12,6 +12,7 @@ from homeserver.core.event.sticky import STICKY_MS_MAX
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
+from homeserver.rooms.commands import Draft
 from homeserver.rooms.delayed_events import DelayedEvents, check_action
 from storage.tables.delayed_events import DelayedEvent
 
@@ -79,10 +80,12 @@ class DelayedEventsEndpoints:
         sticky_ms = sticky_ms_of(request)
         if state_key is not None and sticky_ms is not None:
             raise InvalidParam("A state event cannot be sticky.")
+        draft = Draft(
+            named["eventType"], request.requester.user_id, content, state_key, sticky_ms=sticky_ms
+        )
         delay_id = await self._delayed_events.schedule(
-            request.requester, named["roomId"], named["eventType"], content, delay_ms,
-            state_key=state_key, transaction_id=named["txnId"], sticky_ms=sticky_ms,
-        )  # fmt: skip
+            request.requester, named["roomId"], draft, delay_ms, transaction_id=named["txnId"]
+        )
         return json_response({"delay_id": delay_id})
 
     @endpoint(

@@ -8,6 +8,7 @@ from homeserver.core.errors import InvalidParam
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_list, json_response
+from homeserver.rooms.commands import Draft
 from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.sending import Sending
 from homeserver.rooms.state_reads import StateReads
@@ -70,8 +71,8 @@ class RoomStateEndpoints:
         state_key, delay_ms = named.get("stateKey", ""), delay_of(request)
         if delay_ms is not None:
             delay_id = await self._delayed_events.schedule(
-                request.requester, named["roomId"], named["eventType"], request.body, delay_ms,
-                state_key=state_key,
+                request.requester, named["roomId"],
+                Draft(named["eventType"], request.requester.user_id, request.body, state_key), delay_ms,
             )  # fmt: skip
             return json_response({"delay_id": delay_id})
         event_id = await self._sending.set_state(

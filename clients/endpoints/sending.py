@@ -7,6 +7,7 @@ from clients.endpoints.delayed_events import delay_of, sticky_ms_of
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
+from homeserver.rooms.commands import Draft
 from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.sending import Sending
 
@@ -33,8 +34,9 @@ class SendingEndpoints:
         delay_ms, sticky_ms = delay_of(request), sticky_ms_of(request)
         if delay_ms is not None:
             delay_id = await self._delayed_events.schedule(
-                request.requester, named["roomId"], named["eventType"], request.body, delay_ms,
-                transaction_id=named["txnId"], sticky_ms=sticky_ms,
+                request.requester, named["roomId"],
+                Draft(named["eventType"], request.requester.user_id, request.body, sticky_ms=sticky_ms),
+                delay_ms, transaction_id=named["txnId"],
             )  # fmt: skip
             return json_response({"delay_id": delay_id})
         event_id = await self._sending.send(

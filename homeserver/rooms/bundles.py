@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from homeserver.core.canonical_json import encode_plain
 from homeserver.core.content.relation import REPLACE, relation_of
-from homeserver.core.event.format import client_event, unsigned_json
+from homeserver.core.event.format import client_event, told_to_sender, unsigned_json
 from homeserver.core.event.pdu import Event
+from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.requester import Requester
 from homeserver.core.visibility import VisibleHistory
 from homeserver.rooms.sight import Sight
@@ -116,9 +117,12 @@ class Bundles:
             key = keys.get(event.event_id)
             unsigned = unsigned_json(
                 age_ms=max(0, reading.now_ms - event.origin_server_ts),
-                transaction_id=None if key is None else transaction_id_in(key, event.room_id, event.type),
+                own=told_to_sender(
+                    None if key is None else transaction_id_in(key, event.room_id, event.type)
+                ),
                 membership=history.membership_at(one.position),
                 relations=relations,
+                sticky_ttl_ms=sticky_until_ms(event, one.position) - reading.now_ms,
             )
             return client_event(event, unsigned=unsigned)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from homeserver.core.event.format import client_event, unsigned_json
+from homeserver.core.event.format import client_event, told_to_sender, unsigned_json
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.requester import Requester
@@ -82,14 +82,16 @@ class ClientEvents:
             key = keys.get(event.event_id)
             unsigned = unsigned_json(
                 age_ms=max(0, now_ms - event.origin_server_ts),
-                transaction_id=None if key is None else transaction_id_in(key, event.room_id, event.type),
+                own=told_to_sender(
+                    None if key is None else transaction_id_in(key, event.room_id, event.type),
+                    delay_ids.get(event.event_id),
+                ),
                 membership=history.membership_at(one.position),
                 replaces_state=before,
                 replaced=None if before is None else replaced.get(before),
                 redacted_because=event.redacted_because,
                 relations=relations.get(event.event_id),
                 sticky_ttl_ms=sticky_until_ms(event, one.position) - now_ms,
-                delay_id=delay_ids.get(event.event_id),
             )
             encoded.append(client_event(event, unsigned=unsigned))
         return encoded

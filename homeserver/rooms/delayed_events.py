@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
-from typing import Any
 
 import orjson
 
@@ -26,7 +25,7 @@ from homeserver.core.errors import (
     UnknownError,
 )
 from homeserver.core.requester import Requester
-from homeserver.rooms.commands import Origin
+from homeserver.rooms.commands import Draft, Origin
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.sending import Sending
 from homeserver.runtime.clock import Clock
@@ -99,20 +98,17 @@ class DelayedEvents:
         self._expired_ms = 0
 
     async def schedule(
-        self, requester: Requester, room_id: str, event_type: str, content: dict[str, Any], delay_ms: int,
-        *, state_key: str | None = None, transaction_id: str | None = None, sticky_ms: int | None = None,
+        self, requester: Requester, room_id: str, draft: Draft, delay_ms: int,
+        *, transaction_id: str | None = None,
     ) -> str:  # fmt: skip
         """Schedule an event, once for each transaction ID; returns its delay ID.
 
         Args:
             requester: who wants it sent.
             room_id: where to.
-            event_type: its type.
-            content: its content.
+            draft: what; if it is to be sticky, it is so from its sending.
             delay_ms: after how many milliseconds.
-            state_key: of a state event.
             transaction_id: the client's.
-            sticky_ms: for how many milliseconds, from its sending, everybody in the room is to be told of it.
 
         Raises:
             BadJson: the content has no canonical JSON.
@@ -126,23 +122,24 @@ class DelayedEvents:
         if delay_ms > self.delay_ms_max:
             raise DelayTooLong(self.delay_ms_max)
         try:
-            check_canonical(content)
+            check_canonical(draft.content)
         except ValueError as error:
             raise BadJson(str(error)) from None
-        if transaction_id is not None:
-            # A repetition makes no more of them, however many there are.
-            repeated = await delayed_events.find_repeated(
-                self._database, requester.user_id, requester.device_id, room_id, transaction_id
-            )
-            if repeated is not None:
-                return repeated
         await self._check_joined(requester, room_id)
         now_ms = self._clock.now_ms()
-        await self._check_count(requester.user_id, now_ms)
+        waiting = await self.of_user(requester.user_id)
+        if len(waiting) >= WAITING_PER_USER_MAX:
+            repeated = await self._find_repeated(requester, room_id, transaction_id)
+            if repeated is not None:
+                return repeated
+            raise LimitExceeded(
+                f"At most {WAITING_PER_USER_MAX} of your events can wait.",
+                retry_after_ms=max(1, waiting[0].due_ms - now_ms),
+            )
         new = DelayedEvent(
             self._randomness.token_urlsafe(_DELAY_ID_BYTES), requester.user_id, requester.device_id, room_id,
-            event_type, state_key, transaction_id, orjson.dumps(content), delay_ms, now_ms, now_ms + delay_ms,
-            session_id=requester.session_id, sticky_ms=sticky_ms,
+            draft.type, draft.state_key, transaction_id, orjson.dumps(draft.content), delay_ms, now_ms,
+            now_ms + delay_ms, session_id=requester.session_id, sticky_ms=draft.sticky_ms,
         )  # fmt: skip
         delay_id = await delayed_events.insert(self._database, new)
         if delay_id == new.delay_id:
@@ -312,13 +309,15 @@ class DelayedEvents:
         if room.membership(requester.user_id) != JOIN:
             raise Forbidden("You are not in this room, or it does not exist.")
 
-    async def _check_count(self, user_id: str, now_ms: int) -> None:
-        waiting = await self.of_user(user_id)
-        if len(waiting) >= WAITING_PER_USER_MAX:
-            raise LimitExceeded(
-                f"At most {WAITING_PER_USER_MAX} of your events can wait.",
-                retry_after_ms=max(1, waiting[0].due_ms - now_ms),
-            )
+    async def _find_repeated(
+        self, requester: Requester, room_id: str, transaction_id: str | None
+    ) -> str | None:
+        """Find what was scheduled already: it makes no more of them, however many there are."""
+        if transaction_id is None:
+            return None
+        return await delayed_events.find_repeated(
+            self._database, requester.user_id, requester.device_id, room_id, transaction_id
+        )
 
 
 def check_action(action: str) -> None:

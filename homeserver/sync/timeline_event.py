@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 
 from homeserver.core.changes import EventChange
-from homeserver.core.event.format import DELAY_ID, client_event
+from homeserver.core.event.format import client_event, told_to_sender
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.sticky import sticky_until_ms
 
@@ -147,11 +147,8 @@ class TimelineEvent:
         )
 
     def _told_to_sender(self) -> bytes:
-        if self.transaction_id is not None:
-            return b',"transaction_id":' + orjson.dumps(self.transaction_id)
-        if self.delay_id is not None:
-            return b',"%b":%b' % (DELAY_ID.encode(), orjson.dumps(self.delay_id))
-        return b""
+        told = told_to_sender(self.transaction_id, self.delay_id)
+        return b"," + orjson.dumps(dict(told))[1:-1] if told else b""
 
     def _encode_static(self) -> bytes:
         self._sticky_until_ms = sticky_until_ms(self.event, self.position)

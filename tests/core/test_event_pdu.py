@@ -5,7 +5,7 @@ import json
 import pytest
 
 from homeserver.core.event.builder import build_event
-from homeserver.core.event.format import client_event, stripped_state_event, unsigned_json
+from homeserver.core.event.format import client_event, stripped_state_event, told_to_sender, unsigned_json
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.signing import SigningKey, event_id_of
@@ -103,7 +103,7 @@ def test_unsigned_holds_only_what_there_is():
 
     assert unsigned_json() is None
     assert json.loads(unsigned_json(age_ms=0)) == {"age": 0}
-    assert json.loads(unsigned_json(transaction_id="t", membership="join")) == {
+    assert json.loads(unsigned_json(own=told_to_sender("t"), membership="join")) == {
         "transaction_id": "t",
         "membership": "join",
     }

@@ -49,7 +49,7 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
         content: not copied: the caller gives it away.
         room_id: None for the create event of a room whose ID is that event's ID.
         prev_events: the forward extremities.
-        auth_events: the events that allow this one.
+        auth_events: those that allow this one.
         depth: one more than the deepest of `prev_events`; kept at the limit once that is reached.
         origin_server_ts: milliseconds since 1970.
         server_name: ours.
@@ -59,12 +59,10 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
         sticky_ms: for how many milliseconds everybody in the room is to be told of it; None: not at all.
 
     Raises:
-        BadJson: the content has no canonical JSON.
-        TooLarge: the event or one of its keys is over the limit.
+        BadJson, TooLarge: the content has no canonical JSON, or the event or a key is over the limit.
     """
     if redacts is not None and rules.redaction.redacts_in_content:
-        content = {**content, "redacts": redacts}
-        redacts = None
+        content, redacts = {**content, "redacts": redacts}, None
     pdu: dict[str, Any] = {
         "auth_events": _references(auth_events, rules),
         "content": content,

@@ -3,16 +3,26 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#room-event-format
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from homeserver.core.canonical_json import encode_plain
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.sticky import STICKY_TTL
 
-__all__ = ["DELAY_ID", "client_event", "stripped_state_event", "unsigned_json"]
+__all__ = ["DELAY_ID", "client_event", "stripped_state_event", "told_to_sender", "unsigned_json"]
 
 DELAY_ID = "org.matrix.msc4140.delay_id"
-"""In `unsigned`, for the device that sent the event as a delayed one: the ID that it had until then."""
+"""In `unsigned`, for the session that scheduled the event as a delayed one: the ID that it had until then."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def told_to_sender(transaction_id: str | None, delay_id: str | None = None) -> Mapping[str, str]:
+    """The IDs by which a session knows an event that it sent, or scheduled, by their names in `unsigned`."""
+    if transaction_id is not None:
+        return {"transaction_id": transaction_id}
+    return NOTHING if delay_id is None else {DELAY_ID: delay_id}
 
 
 def client_event(event: Event, *, unsigned: bytes | None = None, room_id: bool = True) -> bytes:
@@ -29,38 +39,33 @@ def client_event(event: Event, *, unsigned: bytes | None = None, room_id: bool =
     return b'%b,"unsigned":%b}' % (prefix, unsigned)
 
 
-def unsigned_json(  # noqa: PLR0913 - `unsigned` has these properties, and all of them are named by the caller
+def unsigned_json(
     *,
     age_ms: int | None = None,
-    transaction_id: str | None = None,
+    own: Mapping[str, str] = NOTHING,
     membership: str | None = None,
     replaces_state: str | None = None,
     replaced: Event | None = None,
     redacted_because: Event | None = None,
     relations: bytes | None = None,
     sticky_ttl_ms: int = 0,
-    delay_id: str | None = None,
 ) -> bytes | None:
     """Encode `unsigned` for one reader; None if it would be empty.
 
     Args:
         age_ms: how long ago the event was sent.
-        transaction_id: only for the session that sent the event.
+        own: only for the session that sent the event: by which IDs it knows it, see `told_to_sender`.
         membership: the reader's own membership at the event.
         replaces_state: ID of the state event that this one replaced.
         replaced: that event, if the reader may see it.
         redacted_because: the redaction that took the content away.
         relations: the bundled aggregations, encoded.
         sticky_ttl_ms: for how long it is sticky yet; not told if that is over.
-        delay_id: only for the device that sent the event as a delayed one.
     """
     unsigned: dict[str, Any] = {}
     if age_ms is not None:
         unsigned["age"] = age_ms
-    if transaction_id is not None:
-        unsigned["transaction_id"] = transaction_id
-    if delay_id is not None:
-        unsigned[DELAY_ID] = delay_id
+    unsigned.update(own)
     if sticky_ttl_ms > 0:
         unsigned[STICKY_TTL] = sticky_ttl_ms
     if membership is not None:
