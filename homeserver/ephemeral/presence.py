@@ -6,8 +6,8 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#presence
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from homeserver.core.changes import Change, EventChange, PresenceChange
@@ -60,6 +60,25 @@ class PresenceView:
     currently_active: bool = False
 
 
+class Here:
+    """A device that is here for the duration of a block. Each poll has one, so it is no generator."""
+
+    __slots__ = ("_presence", "_requester", "_user", "_wish")
+
+    def __init__(self, presence: "Presence", requester: Requester, wish: str | None) -> None:
+        self._presence = presence
+        self._requester = requester
+        self._wish = wish
+        self._user: PresentUser | None = None
+
+    async def __aenter__(self) -> None:
+        self._user = await self._presence.come(self._requester, self._wish)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._user is not None:
+            self._presence.go(self._user, self._requester)
+
+
 class Presence:
     """Knows who is here.
 
@@ -102,30 +121,36 @@ class Presence:
             self._tell(user, now_ms)
             self._queue_up(user, now_ms)
 
-    @asynccontextmanager
-    async def here(self, requester: Requester, wish: str | None) -> AsyncIterator[None]:
+    def here(self, requester: Requester, wish: str | None) -> "Here":
         """Count a device as here for the duration of a block: while it syncs.
 
         Args:
             requester: who, on which device.
             wish: the `set_presence` of the sync, None if there was none.
         """
-        user_id, device_id = requester.user_id, requester.device_id
+        return Here(self, requester, wish)
+
+    async def come(self, requester: Requester, wish: str | None) -> PresentUser | None:
+        """Count a device as here until it goes; None if it is not counted."""
+        user_id = requester.user_id
         user = None if wish == OFFLINE else await self._found(user_id)
         if user is None:
-            yield
-            return
+            return None
         now_ms = self._clock.monotonic_ms()
-        user.connect(device_id, wish, now_ms, self._clock.now_ms())
+        user.connect(requester.device_id, wish, now_ms, self._clock.now_ms())
         try:
             if self._is_changed(user, now_ms):
                 await self._audience.admit(user_id)
             self._settle(user)
-            yield
-        finally:
-            now_ms = self._clock.monotonic_ms()
-            user.disconnect(device_id, now_ms)
-            self._settle(user)
+        except BaseException:
+            self.go(user, requester)
+            raise
+        return user
+
+    def go(self, user: PresentUser, requester: Requester) -> None:
+        """Count a device as here no more."""
+        user.disconnect(requester.device_id, self._clock.monotonic_ms())
+        self._settle(user)
 
     async def set(self, requester: Requester, wish: str, status_msg: str | None) -> None:
         """Set a user's presence and status message from one device; the message is durable on return.

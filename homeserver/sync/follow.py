@@ -1,7 +1,6 @@
 """Following the streams: what a long poll does once and a WebSocket does for as long as it lasts."""
 
-from collections.abc import AsyncIterator, Hashable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Sequence
 
 from homeserver.core.positions import PartialToken, SyncToken
 from homeserver.runtime.clock import Clock
@@ -134,6 +133,42 @@ class Follower:
         return now
 
 
+class Following:
+    """A follower for the duration of a block. A generator would cost twice as much, and each poll has one."""
+
+    __slots__ = ("_assembler", "_bell", "_inbox", "_notifier", "_request", "_shared", "_user")
+
+    _user: LiveUser
+    _inbox: Inbox
+
+    def __init__(
+        self, request: SyncRequest, notifier: Notifier, assembler: Assembler, shared: SharedDeltas,
+        fan_out: FanOut,
+    ) -> None:  # fmt: skip
+        self._request = request
+        self._notifier = notifier
+        self._assembler = assembler
+        self._shared = shared
+        self._bell = Bell(fan_out)
+
+    async def __aenter__(self) -> Follower:
+        request, notifier = self._request, self._notifier
+        self._user = await notifier.users.find(request.requester.user_id)
+        self._inbox = notifier.inboxes.of(request.requester)
+        if request.since is not None:
+            self._inbox.acknowledge(request.since)
+        self._user.attach(self._bell)
+        self._inbox.attach(self._bell)
+        return Follower(
+            request, self._user, self._bell, self._inbox, notifier=notifier, assembler=self._assembler,
+            shared=self._shared,
+        )  # fmt: skip
+
+    async def __aexit__(self, *_: object) -> None:
+        self._user.detach(self._bell)
+        self._inbox.detach(self._bell)
+
+
 class Sync:
     """The service behind `/sync` and the WebSocket."""
 
@@ -144,19 +179,9 @@ class Sync:
         self._shared = SharedDeltas()
         self._fan_out = FanOut()
 
-    @asynccontextmanager
-    async def following(self, request: SyncRequest) -> AsyncIterator[Follower]:
+    def following(self, request: SyncRequest) -> "Following":
         """Follow the streams for the duration of a block: from before the first look, nothing is missed."""
-        user = await self._notifier.users.find(request.requester.user_id)
-        bell = Bell(self._fan_out)
-        inbox = self._notifier.inboxes.of(request.requester)
-        if request.since is not None:
-            inbox.acknowledge(request.since)
-        with user.waiting(bell), inbox.listening(bell):
-            yield Follower(
-                request, user, bell, inbox, notifier=self._notifier, assembler=self._assembler,
-                shared=self._shared,
-            )  # fmt: skip
+        return Following(request, self._notifier, self._assembler, self._shared, self._fan_out)
 
     async def respond(self, request: SyncRequest) -> bytes:
         """The body of a `/sync` response: at once if there is anything to tell, else when there is."""

@@ -102,16 +102,24 @@ class LiveUser:
         self._waiters: set[Waiter] = set()
 
     @contextmanager
-    def waiting(self, waiter: Waiter | None = None) -> Iterator[Waiter]:
+    def waiting(self) -> Iterator[Waiter]:
         """Lend a waiter that rings when something happens in one of the user's rooms."""
-        waiter = Waiter() if waiter is None else waiter
-        self._waiters.add(waiter)
-        self.pins += 1  # a user with a session is not pushed out of memory
+        waiter = Waiter()
+        self.attach(waiter)
         try:
             yield waiter
         finally:
-            self.pins -= 1
-            self._waiters.discard(waiter)
+            self.detach(waiter)
+
+    def attach(self, waiter: Waiter) -> None:
+        """Ring this waiter when something happens in one of the user's rooms, until it is detached."""
+        self._waiters.add(waiter)
+        self.pins += 1  # a user with a session is not pushed out of memory
+
+    def detach(self, waiter: Waiter) -> None:
+        """Ring this waiter no more."""
+        self.pins -= 1
+        self._waiters.discard(waiter)
 
     def note(self, place: tuple[int, str], *, is_alike: bool = False) -> None:
         """Something happened at this (position, room ID): remember it, wake who waits.

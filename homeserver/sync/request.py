@@ -1,6 +1,7 @@
 """What a client asks of a sync, decoded; and the stretch of the streams that one answer is about."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from homeserver.core.errors import InvalidParam
 from homeserver.core.filters import Filter
@@ -13,6 +14,7 @@ __all__ = ["SyncRequest", "Window", "parse_since"]
 TIMELINE_LIMIT_DEFAULT = 10
 TIMELINE_LIMIT_MAX = 1_000
 TIMEOUT_MS_MAX = 120_000
+TOKENS_MAX = 1_000
 
 NO_FILTER = Filter()
 
@@ -69,6 +71,10 @@ class Window:
     now_ms: int
 
 
+_parse_token = lru_cache(TOKENS_MAX)(SyncToken.parse)
+"""Those who were told the same come with the same token."""
+
+
 def parse_since(text: str | None) -> SyncToken | None:
     """Read the `since` token of a client; an empty one counts as none.
 
@@ -78,6 +84,6 @@ def parse_since(text: str | None) -> SyncToken | None:
     if not text:
         return None  # COMPAT: some clients send an empty `since` at first
     try:
-        return SyncToken.parse(text)
+        return _parse_token(text)
     except ValueError as error:
         raise InvalidParam(f"since: {error}") from None
