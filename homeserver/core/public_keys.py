@@ -4,6 +4,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#key-distribution and
 https://spec.matrix.org/v1.19/client-server-api/#cross-signing
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,7 @@ KEY_BYTES_MAX = 8_192
 KEYS_PER_REQUEST_MAX = 1_000
 _ED25519 = "ed25519:"
 _ED25519_BYTES = 32
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 _UNSIGNED = frozenset(("unsigned",))
 _NOT_COMPARED = frozenset(("signatures", "unsigned"))
 
@@ -40,7 +42,7 @@ def check_name(text: str, what: str) -> None:
     """
     if not 0 < len(text) <= NAME_CHARACTERS_MAX:
         raise InvalidParam(f"{what} must have 1 to {NAME_CHARACTERS_MAX} characters.")
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _NOT_STORABLE.search(text):
         raise InvalidParam(f"{what} must not hold NUL characters or halves of surrogate pairs.")
 
 

@@ -3,7 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#device-keys
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -85,8 +85,9 @@ class DeviceKeys:
         await self._device_lists.announce(noted)
 
     async def query(
-        self, requester: Requester, asked: Mapping[str, list[str]], *, timeout_ms: int
-    ) -> dict[str, dict[str, Any]]:
+        self, requester: Requester, asked: Mapping[str, list[str]], *, timeout_ms: int,
+        is_decoded: bool = False,
+    ) -> dict[str, dict[str, Any]]:  # fmt: skip
         """Tell the devices and keys of users, as the response to `keys/query` has them.
 
         One statement for all users of this server; two more where only those in shared rooms may be asked.
@@ -95,6 +96,7 @@ class DeviceKeys:
             requester: who asks.
             asked: user ID to device IDs; an empty list for all devices.
             timeout_ms: how long to wait for other servers.
+            is_decoded: keys are objects; else those that are told as they were uploaded are encoded.
 
         Raises:
             InvalidParam: too many are asked for, or what is no user or device ID.
@@ -103,15 +105,21 @@ class DeviceKeys:
             raise InvalidParam(f"Ask for at most {USERS_PER_QUERY_MAX} users in one request.")
         parted = parted_by_server(asked, self._server_name)
         own = parted.pop(self._server_name, {})
-        told = await self.of_own_users(requester, own)
+        told = await self.of_own_users(requester, own, is_decoded=is_decoded)
         if parted:
             told["failures"] = await self._remote.query(parted, told, timeout_ms)
         return told
 
     async def of_own_users(
-        self, requester: Requester, asked: Mapping[str, list[str]]
+        self, requester: Requester, asked: Mapping[str, list[str]], *, is_decoded: bool = False
     ) -> dict[str, dict[str, Any]]:
-        """Tell what `query` tells of users of this server."""
+        """Tell what `query` tells of users of this server.
+
+        Args:
+            requester: who asks.
+            asked: user ID to device IDs.
+            is_decoded: keys are objects; else those that are told as they were uploaded are encoded.
+        """
         told: dict[str, dict[str, Any]] = {
             "device_keys": {}, "failures": {}, "master_keys": {}, "self_signing_keys": {},
             "user_signing_keys": {},
@@ -124,31 +132,41 @@ class DeviceKeys:
             return told
         told["device_keys"].update((user_id, {}) for user_id in visible)
         rows = await stored.of_users(self._database, visible, requester.user_id)
-        keys: dict[tuple[str, str], dict[str, Any]] = {}
+        signatures: dict[tuple[str, str], list[KeyRow]] = {}
         for row in rows:
-            if row.key is not None:
-                key = keys[row.user_id, row.name] = orjson.loads(row.key)
-                _place(row, key, told, asked[row.user_id], requester)
-        for row in rows:
-            if row.kind == SIGNATURE:
-                _sign(keys.get((row.user_id, row.name)), row)
+            if row[0] == SIGNATURE:
+                signatures.setdefault((row[1], row[2]), []).append(row)
+        for kind, user_id, name, key, display_name, _, _ in rows:
+            if kind == SIGNATURE:
+                continue
+            signed = signatures.get((user_id, name), ())
+            is_device = kind == DEVICE
+            if is_device and asked[user_id] and name not in asked[user_id]:
+                continue
+            unsigned = _unsigned(display_name) if is_device else None
+            shown = _decoded(key, signed, unsigned) if is_decoded or signed else _encoded(key, unsigned)
+            if is_device:
+                told["device_keys"][user_id][name] = shown
+            else:
+                told[_SECTIONS[kind]][user_id] = shown
         return told
 
 
-def _place(
-    row: KeyRow, key: dict[str, Any], told: dict[str, dict[str, Any]], device_ids: list[str],
-    requester: Requester,
-) -> None:  # fmt: skip
-    if row.kind == DEVICE:
-        if device_ids and row.name not in device_ids:
-            return
-        key["unsigned"] = {} if row.text is None else {"device_display_name": row.text}
-        told["device_keys"][row.user_id][row.name] = key
-    elif row.kind != USER_SIGNING or row.user_id == requester.user_id:
-        told[_SECTIONS[row.kind]][row.user_id] = key
+def _unsigned(display_name: str | None) -> dict[str, str]:
+    return {} if display_name is None else {"device_display_name": display_name}
 
 
-def _sign(key: dict[str, Any] | None, row: KeyRow) -> None:
-    if key is not None and row.signer_id is not None:
-        signatures = key.setdefault("signatures", {})
-        signatures.setdefault(row.signer_id, {})[row.signer_key_id] = row.text
+def _encoded(key: bytes, unsigned: dict[str, str] | None) -> orjson.Fragment:
+    if unsigned is None:
+        return orjson.Fragment(key)
+    return orjson.Fragment(b'%b,"unsigned":%b}' % (key[:-1], orjson.dumps(unsigned)))
+
+
+def _decoded(key: bytes, signed: Iterable[KeyRow], unsigned: dict[str, str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(key)
+    for _, _, _, _, signature, signer_id, signer_key_id in signed:
+        signatures = found.setdefault("signatures", {})
+        signatures.setdefault(signer_id, {})[signer_key_id] = signature
+    if unsigned is not None:
+        found["unsigned"] = unsigned
+    return found

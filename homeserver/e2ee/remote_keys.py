@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from homeserver.core.errors import InvalidParam, MatrixError
 from homeserver.core.identifiers import parse_user_id
-from homeserver.core.public_keys import check_name
 from homeserver.e2ee.key_ports import RemoteKeys
 
 __all__ = ["RemoteAnswers", "parted_by_server"]
@@ -34,8 +33,7 @@ def parted_by_server(asked: Mapping[str, Asked], own_name: str) -> dict[str, dic
             server_name = parse_user_id(user_id).server_name
         except ValueError as error:
             raise InvalidParam(f"{error} This is none: {user_id[:80]!r}.") from None
-        check_name(user_id, "A user ID")
-        if server_name.lower() == own_name.lower():
+        if server_name != own_name and server_name.lower() == own_name.lower():
             server_name = own_name
         parted.setdefault(server_name, {})[user_id] = what
     return parted

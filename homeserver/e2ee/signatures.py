@@ -60,7 +60,7 @@ class Signatures:
         if sum(map(len, signed.values())) > KEYS_PER_REQUEST_MAX:
             raise InvalidParam(f"Upload signatures of at most {KEYS_PER_REQUEST_MAX} keys in one request.")
         users: dict[str, list[str]] = {user_id: [] for user_id in (*signed, requester.user_id)}
-        told = await self._device_keys.query(requester, users, timeout_ms=REMOTE_TIMEOUT_MS)
+        told = await self._device_keys.query(requester, users, timeout_ms=REMOTE_TIMEOUT_MS, is_decoded=True)
         failures: dict[str, dict[str, Any]] = {}
         found: list[Signature] = []
         for user_id, keys in signed.items():

@@ -1,7 +1,7 @@
 """Table family `device_keys`: the identity keys of devices; and the look at all keys of users."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from storage.tables.queries import Queries
 
@@ -14,33 +14,16 @@ _OF_USERS = (
     "SELECT %b, user_id, device_id, keys, display_name, NULL, NULL FROM device_keys"
     " JOIN devices USING (user_id, device_id) WHERE user_id = ANY(%b::text[])"
     " UNION ALL SELECT usage, user_id, public_key, key, NULL, NULL, NULL FROM cross_signing_keys"
-    " WHERE user_id = ANY(%b::text[])"
+    " WHERE user_id = ANY(%b::text[]) AND (usage <> 'user_signing' OR user_id = %b)"
     " UNION ALL SELECT %b, user_id, target, NULL, signature, signer_id, signer_key_id FROM key_signatures"
     " WHERE user_id = ANY(%b::text[]) AND (signer_id = user_id OR signer_id = %b)"
 )
 
 
-@dataclass(slots=True)  # not frozen, for its cost
-class KeyRow:
-    """One key of a user, or one signature of a key. Not to be changed.
-
-    Attributes:
-        kind: `DEVICE`, `SIGNATURE`, or the usage of a cross-signing key.
-        user_id: whose key it is.
-        name: device ID or public key.
-        key: JSON; None for a signature.
-        text: the device's display name, or the signature.
-        signer_id: of a signature: who signed.
-        signer_key_id: with which key.
-    """
-
-    kind: str
-    user_id: str
-    name: str
-    key: bytes | None
-    text: str | None
-    signer_id: str | None
-    signer_key_id: str | None
+KeyRow = tuple[Any, ...]
+"""A key of a user: `DEVICE` or the usage of a cross-signing key, user ID, device ID or public key, JSON, the
+device's display name if it has one, None, None. Or a signature of one: `SIGNATURE`, user ID, device ID or
+public key, None, the signature, who signed, the ID of the key that signed."""
 
 
 async def lock_device(queries: Queries, user_id: str, device_id: str) -> bool:
@@ -69,7 +52,6 @@ async def put(queries: Queries, user_id: str, device_id: str, keys: bytes) -> No
 
 
 async def of_users(queries: Queries, user_ids: Collection[str], reader_id: str) -> Sequence[KeyRow]:
-    """Read all keys of users, with the signatures that a reader may see: the owners' and the reader's own."""
+    """Read the keys of users that a reader may see, with the owners' signatures and the reader's own."""
     users = list(user_ids)
-    rows = await queries.fetch(_OF_USERS, DEVICE, users, users, SIGNATURE, users, reader_id)
-    return [KeyRow(*row) for row in rows]
+    return await queries.fetch(_OF_USERS, DEVICE, users, users, reader_id, SIGNATURE, users, reader_id)
