@@ -77,6 +77,7 @@ class Channel(HTTPChannel):
     transport: Any
     _path: Any
     _networkProducer: Any  # noqa: N815 - Twisted's name
+    _dataBuffer: list[bytes]  # noqa: N815 - Twisted's name
     callLater: Any  # noqa: N815 - Twisted's name
     # Idle connections are swept; two timers per request would cost as much as parsing it.
     timeOut = None  # noqa: N815 - Twisted's name
@@ -91,6 +92,7 @@ class Channel(HTTPChannel):
         self.totalHeadersSize = site.header_bytes_max
         self.MAX_LENGTH = site.header_bytes_max
         self._successor: Any = None
+        self._held: list[bytes] = []
 
     @property
     def is_busy(self) -> bool:
@@ -222,12 +224,23 @@ class Channel(HTTPChannel):
             self._send100Continue()
 
     def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's name
-        """Make way for the next request."""
+        """Make way for the next request, once the client has read enough of the responses before it."""
         self.active_at = self.site.sweeps
+        if self._waitingForTransport:
+            # A client that does not read its responses is not let ask for more of them, nor are those made
+            # that it has asked for already: each may be large.
+            self._held += self._dataBuffer
+            self._dataBuffer = []
         super().requestDone(request)
         if self._waitingForTransport and not self._handlingRequest:
-            # A client that does not read its responses is not let ask for more of them.
             self._networkProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        """Go on: the client has read what it was sent."""
+        super().resumeProducing()
+        if self._held:
+            data, self._held = b"".join(self._held), []
+            self.dataReceived(data)
 
     def refuse_body(self) -> None:
         """Refuse a request because of the size of its body."""

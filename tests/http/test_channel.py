@@ -126,6 +126,22 @@ async def test_a_client_that_does_not_read_is_not_heard_and_dropped_only_after_l
     listener.site.stopFactory()
 
 
+async def test_what_a_client_asked_for_is_not_made_before_it_reads(listen, make_responder):
+    responder = make_responder(lambda raw: Response(body=raw.target), released=asyncio.Event())
+    connection = listen(responder).connect()
+    await connection.exchange(b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % number for number in range(5)))
+    connection.channel.pauseProducing()
+    responder.released.set()
+    await connection.exchange(b"")
+    assert [raw.target for raw in responder.requests] == [b"/0"]
+
+    connection.channel.resumeProducing()
+    received = await connection.exchange(b"GET /5 HTTP/1.1\r\n\r\n")
+
+    assert [raw.target for raw in responder.requests] == [b"/%d" % number for number in range(6)]
+    assert b"/5" in received
+
+
 TEXTS_LIKE_HTTP = st.text("GETPOST /:HTTP1.\r\n-clx0;", max_size=99).map(str.encode)
 
 
