@@ -27,7 +27,7 @@ class Bell(Waiter):
     """A waiter whose reader may leave a listener while it sleeps.
 
     Attributes:
-        is_private: it rang because of something that is this reader's alone, maybe beside other things.
+        is_private: something is to be told that is this reader's alone, maybe beside other things.
         has_missed: it was gone through, and came too early.
     """
 
@@ -52,6 +52,10 @@ class Bell(Waiter):
     def clear(self) -> None:
         """Forget rings; right before looking at what there is."""
         self._rung = self.is_private = False
+
+    def mark(self) -> None:
+        """What the reader is told next is told to nobody else."""
+        self.is_private = True
 
     def ring(self) -> None:
         """Wake the reader."""

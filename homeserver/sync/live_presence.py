@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from homeserver.core.changes import EventChange, PresenceChange
 from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.positions import SyncToken
+from homeserver.sync.gathering import Gathering
 from homeserver.sync.live_users import LiveUser, LiveUsers
 from homeserver.sync.ports import SyncReads
 
@@ -30,9 +31,14 @@ class LivePresence:
         self._reads = reads
         self._users = users
         self._room_members_max = room_members_max
+        self._gathering = Gathering()
         self._last: OrderedDict[str, PresenceChange] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._reading: dict[str, int] = {}  # changes of rooms that are being counted
+
+    def close(self) -> None:
+        """Wake nobody any more."""
+        self._gathering.close()
 
     async def admit(self, user_id: str) -> LiveUser:
         """Get to know the rooms of a user, whose presence is about to change."""
@@ -53,7 +59,7 @@ class LivePresence:
             return
         for reader in {user, *self._seen_by(user)}:
             reader.presence.note(change.user_id, change.position)
-            reader.ring()
+            self._gathering.add(reader)
 
     def take_in_event(self, change: EventChange) -> None:
         """Follow who comes into which room: count, and let those see each other who did not before."""
@@ -177,7 +183,7 @@ class LivePresence:
                 if not reader.presence.is_new:
                     # Whoever changed while nobody could say who is to be told.
                     reader.presence.note_room(room_id, self._users.heard())
-                    reader.ring()
+                    self._gathering.add(reader)
         while len(self._sizes) > ROOMS_MAX:
             self._forget(next(iter(self._sizes)))
 

@@ -148,6 +148,11 @@ class LiveUser:
         else:
             self.blocks_invites = blocks_invites_in(content)
 
+    def mark(self) -> None:
+        """Something that is this user's alone is to be told: with the next ring, which may take a moment."""
+        for waiter in self._waiters:
+            waiter.mark()
+
     def ring(self) -> None:
         """Wake who waits."""
         for waiter in self._waiters:

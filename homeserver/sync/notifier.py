@@ -82,11 +82,17 @@ class Notifier:
         notifier._unsubscribe = bus.subscribe(notifier.take_in)
         return notifier
 
+    def be_born(self, position: int) -> None:
+        """Take note of where the life of this process begins among what is live and not stored."""
+        self.heard = self.heard.advance(position)
+        self.live_rooms.be_born(position)
+
     def stop(self) -> None:
         """Follow the bus no more."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        self.presence.close()
 
     def take_in(self, changes: Sequence[Change]) -> None:
         """Take in one commit: first remember, then move the token, so that no reader sees half of it."""

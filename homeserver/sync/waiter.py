@@ -24,6 +24,9 @@ class Waiter:
         """Wake the session because of something that is told to many in the same words."""
         self.ring()
 
+    def mark(self) -> None:
+        """What the session is told next is told to nobody else."""
+
     def clear(self) -> None:
         """Forget rings; right before looking at what there is."""
         self._rung = False
