@@ -1,8 +1,9 @@
 """Where a client finds what it needs to sign in by OAuth 2.0."""
 
-from clients.oauth.paths import AUTHORIZE, REGISTRATION, REVOCATION, TOKEN
+from clients.oauth.account_views import ACTIONS
+from clients.oauth.paths import ACCOUNT, AUTHORIZE, DEVICE_AUTHORIZATION, REGISTRATION, REVOCATION, TOKEN
 from homeserver.core.errors import Unrecognized
-from homeserver.core.oauth.client_metadata import AUTHORIZATION_CODE, REFRESH_TOKEN
+from homeserver.core.oauth.client_metadata import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -28,14 +29,17 @@ class AuthMetadataEndpoints:
             "issuer": base + "/",
             "authorization_endpoint": base + AUTHORIZE,
             "token_endpoint": base + TOKEN,
+            "device_authorization_endpoint": base + DEVICE_AUTHORIZATION,
             "registration_endpoint": base + REGISTRATION,
             "revocation_endpoint": base + REVOCATION,
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "fragment"],
-            "grant_types_supported": [AUTHORIZATION_CODE, REFRESH_TOKEN],
+            "grant_types_supported": [AUTHORIZATION_CODE, REFRESH_TOKEN, DEVICE_CODE],
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["none"],
             "revocation_endpoint_auth_methods_supported": ["none"],
+            "account_management_uri": base + ACCOUNT,
+            "account_management_actions_supported": list(ACTIONS),
             "prompt_values_supported": ["create"] if may_register else [],
         }
 

@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 
 from clients.oauth.forms import form_of, required
-from clients.oauth.paths import REGISTRATION, REVOCATION, TOKEN
+from clients.oauth.paths import DEVICE_AUTHORIZATION, LINK, REGISTRATION, REVOCATION, TOKEN
 from homeserver.accounts.oauth.clients import OAuthClients
 from homeserver.accounts.oauth.codes import AuthorizationCodes
+from homeserver.accounts.oauth.device_grants import INTERVAL_MS, LIFETIME_MS, DeviceGrants, shown_code
 from homeserver.accounts.oauth.sessions import OAuthSessions
-from homeserver.core.oauth.client_metadata import AUTHORIZATION_CODE, REFRESH_TOKEN
+from homeserver.core.oauth.client_metadata import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
 from homeserver.core.oauth.errors import OAuthError
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
@@ -30,13 +31,29 @@ def _response(value: Mapping[str, Any], status: int = 200) -> Response:
 
 
 class OAuthProtocolEndpoints:
-    """Answers clients; none of these needs a cookie or an access token, and none takes one."""
+    """Answers clients; none of these needs a cookie or an access token, and none takes one.
+
+    Args:
+        clients: the registered ones.
+        codes: of the authorization code grant.
+        device_grants: of clients without a browser.
+        sessions: what all grants end in.
+        base_url: where browsers reach this server.
+    """
 
     def __init__(
-        self, *, clients: OAuthClients, codes: AuthorizationCodes, sessions: OAuthSessions
+        self,
+        *,
+        clients: OAuthClients,
+        codes: AuthorizationCodes,
+        device_grants: DeviceGrants,
+        sessions: OAuthSessions,
+        base_url: str,
     ) -> None:
         self._clients = clients
         self._codes = codes
+        self._device_grants = device_grants
+        self._link = base_url.rstrip("/") + LINK
         self._sessions = sessions
 
     @endpoint(
@@ -71,7 +88,7 @@ class OAuthProtocolEndpoints:
         spec="https://spec.matrix.org/v1.19/client-server-api/#grant-types",
     )
     async def issue_tokens(self, request: Request) -> Response:
-        """Exchange a code or a refresh token for tokens."""
+        """Exchange a code, a device code or a refresh token for tokens."""
         form = form_of(request.body)
         grant_type, client_id = required(form, "grant_type"), required(form, "client_id")
         if grant_type == AUTHORIZATION_CODE:
@@ -82,9 +99,35 @@ class OAuthProtocolEndpoints:
         elif grant_type == REFRESH_TOKEN:
             await self._clients.find(client_id)
             granted = await self._sessions.refresh(required(form, "refresh_token"), client_id)
+        elif grant_type == DEVICE_CODE:
+            granted = await self._device_grants.fetch(required(form, "device_code"), client_id)
         else:
             raise OAuthError("unsupported_grant_type", "This server has no such grant.")
         return _response(granted.body())
+
+    @endpoint(
+        "POST",
+        DEVICE_AUTHORIZATION,
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.LOGIN,
+        body_raw=True,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#device-authorisation-flow",
+    )
+    async def begin_device_grant(self, request: Request) -> Response:
+        """Let a client wait for its user, who decides in a browser."""
+        form = form_of(request.body)
+        device_code, user_code = await self._device_grants.begin(
+            required(form, "client_id"), required(form, "scope")
+        )
+        shown = shown_code(user_code)
+        return _response({
+            "device_code": device_code,
+            "user_code": shown,
+            "verification_uri": self._link,
+            "verification_uri_complete": f"{self._link}?user_code={shown}",
+            "expires_in": LIFETIME_MS // 1_000,
+            "interval": INTERVAL_MS // 1_000,
+        })  # fmt: skip
 
     @endpoint(
         "POST",

@@ -3,17 +3,23 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clients.oauth.account import AccountPageEndpoints
 from clients.oauth.authorize import AuthorizeEndpoints
 from clients.oauth.browser import Browser
+from clients.oauth.link import LinkEndpoints
 from clients.oauth.protocol import OAuthProtocolEndpoints
 from clients.oauth.sign_in import SignInEndpoints
 from homeserver.accounts.account_data import AccountData
+from homeserver.accounts.deactivation import Deactivation
 from homeserver.accounts.oauth.browser_sessions import BrowserSessions
 from homeserver.accounts.oauth.clients import OAuthClients
 from homeserver.accounts.oauth.codes import AuthorizationCodes
+from homeserver.accounts.oauth.connected_clients import ConnectedClients
+from homeserver.accounts.oauth.device_grants import DeviceGrants
 from homeserver.accounts.oauth.refresh_token_form import RefreshTokenForm
 from homeserver.accounts.oauth.sessions import OAuthSessions
 from homeserver.accounts.oauth.web_registration import WebRegistration
+from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.app.build_accounts import AccountServices
@@ -32,6 +38,8 @@ class OAuthServices:
     browser_sessions: BrowserSessions
     clients: OAuthClients
     codes: AuthorizationCodes
+    connected: ConnectedClients
+    device_grants: DeviceGrants
     sessions: OAuthSessions
     registration: WebRegistration
 
@@ -63,28 +71,46 @@ def build_oauth(
         codes=AuthorizationCodes(
             database=database, clients=clients, sessions=sessions, clock=clock, randomness=randomness
         ),
+        connected=ConnectedClients(database=database),
+        device_grants=DeviceGrants(
+            database=database, clients=clients, sessions=sessions, clock=clock, randomness=randomness
+        ),
         sessions=sessions,
         registration=WebRegistration(
             registration=accounts.registration, stages=accounts.stages, account_data=account_data,
-            mode=configuration.registration.mode,
+            mode=configuration.registration.mode, needs_email=configuration.registration.requires_email,
         ),
     )  # fmt: skip
 
 
-def oauth_owners(configuration: Configuration, oauth: OAuthServices, base_url: str) -> Iterator[object]:
+def oauth_owners(
+    configuration: Configuration, oauth: OAuthServices, base_url: str, *, profiles: Profiles,
+    profile_changes: ProfileChanges, deactivation: Deactivation,
+) -> Iterator[object]:  # fmt: skip
     """What declares the endpoints and pages.
 
     Args:
         configuration: of the server.
         oauth: what they call.
         base_url: where browsers reach this server.
+        profiles: shown on the account page.
+        profile_changes: made there.
+        deactivation: asked for there.
     """
     if not configuration.oauth.enabled:
         return
     browser = Browser(sessions=oauth.browser_sessions, base_url=base_url)
     devices = oauth.accounts.devices
+    yield AccountPageEndpoints(
+        browser=browser, devices=devices, connected=oauth.connected, profiles=profiles,
+        profile_changes=profile_changes, deactivation=deactivation,
+    )  # fmt: skip
     yield AuthorizeEndpoints(browser=browser, clients=oauth.clients, codes=oauth.codes, devices=devices)
-    yield OAuthProtocolEndpoints(clients=oauth.clients, codes=oauth.codes, sessions=oauth.sessions)
+    yield LinkEndpoints(browser=browser, device_grants=oauth.device_grants)
+    yield OAuthProtocolEndpoints(
+        clients=oauth.clients, codes=oauth.codes, device_grants=oauth.device_grants, sessions=oauth.sessions,
+        base_url=base_url,
+    )  # fmt: skip
     yield SignInEndpoints(
         browser=browser, registration=oauth.registration, server_name=configuration.server_name
     )

@@ -49,8 +49,10 @@ from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.threads import ThreadsEndpoints
 from clients.endpoints.to_device import ToDeviceEndpoints
+from clients.endpoints.threepids import ThreepidsEndpoints
 from clients.endpoints.typing import TypingEndpoints
 from clients.endpoints.upgrade import UpgradeEndpoints
+from clients.endpoints.validation import ValidationEndpoints
 from clients.endpoints.versions import VersionsEndpoints
 from clients.endpoints.well_known import WellKnownEndpoints
 from homeserver.accounts.guests import Guests
@@ -129,21 +131,24 @@ def _accounts(
     yield CapabilitiesEndpoints(
         default_room_version=configuration.rooms.default_room_version,
         delayed_event_ms_max=configuration.rooms.delayed_event_ms_max,
+        may_change_addresses=bool(configuration.mail.host or configuration.phone.sender),
     )
     yield AdminRegistrationTokensEndpoints(tokens=services.accounts.registration_tokens)
     yield from _account_care(server_name, services)
+    yield from _addresses(services, base_url)
     yield AuthFallbackEndpoints(interactive=interactive, stages=services.accounts.stages)
     yield DevicesEndpoints(devices=devices, reauthentication=services.accounts.reauthentication)
     yield LoginEndpoints(
         logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
         login_tokens=services.account_care.short_lived_tokens, base_url=base_url,
+        jwt_logins=services.accounts.jwt_logins,
     )  # fmt: skip
     yield ProfileEndpoints(profiles=services.profiles, changes=services.profile_changes)
     yield PushRulesEndpoints()
     yield RegistrationEndpoints(
         registration=services.registration, logins=logins, interactive=interactive,
         stages=services.accounts.stages, account_data=services.account_data,
-        guests=_guests(configuration, services), mode=configuration.registration.mode,
+        guests=_guests(configuration, services), policy=configuration.registration,
         server_name=server_name,
     )  # fmt: skip
     yield TagsEndpoints(tags=Tags(services.account_data))
@@ -161,6 +166,18 @@ def _account_care(server_name: str, services: Services) -> Iterator[object]:
     )
 
 
+def _addresses(services: Services, base_url: str) -> Iterator[object]:
+    addresses = services.accounts.addresses
+    yield ThreepidsEndpoints(
+        threepids=addresses.threepids, reauthentication=services.accounts.reauthentication,
+        identity_servers=addresses.identity_servers,
+    )  # fmt: skip
+    yield ValidationEndpoints(
+        validations=addresses.validations, threepids=addresses.threepids, messages=addresses.messages,
+        base_url=base_url,
+    )  # fmt: skip
+
+
 def _guests(configuration: Configuration, services: Services) -> Guests | None:
     if not configuration.registration.guests:
         return None
@@ -174,7 +191,10 @@ def _oauth(configuration: Configuration, services: Services, base_url: str) -> I
         base_url=base_url, enabled=configuration.oauth.enabled,
         may_register=services.oauth.registration.is_open,
     )  # fmt: skip
-    yield from oauth_owners(configuration, services.oauth, base_url)
+    yield from oauth_owners(
+        configuration, services.oauth, base_url, profiles=services.profiles,
+        profile_changes=services.profile_changes, deactivation=services.account_care.deactivation,
+    )  # fmt: skip
 
 
 def _rooms(

@@ -14,10 +14,12 @@ class BrowserSessionRow:
     Attributes:
         user_id: as whom.
         confirmed_ms: when the password was given last.
+        is_suspended: may do less than others.
     """
 
     user_id: str
     confirmed_ms: int
+    is_suspended: bool
 
 
 async def add(queries: Queries, token_hash: bytes, user_id: str, now_ms: int) -> None:
@@ -32,7 +34,8 @@ async def add(queries: Queries, token_hash: bytes, user_id: str, now_ms: int) ->
 async def find(queries: Queries, token_hash: bytes, created_after_ms: int) -> BrowserSessionRow | None:
     """The session, unless it is too old, or the account is locked or deactivated."""
     row = await queries.fetch_one(
-        "SELECT user_id, confirmed_ms FROM browser_sessions AS one JOIN accounts USING (user_id)"
+        "SELECT user_id, confirmed_ms, is_suspended"
+        " FROM browser_sessions AS one JOIN accounts USING (user_id)"
         " WHERE token_hash = %s AND one.created_ms > %s AND NOT is_locked AND deactivated_ms IS NULL",
         token_hash, created_after_ms,
     )  # fmt: skip

@@ -7,6 +7,8 @@ __all__ = ["count_up_to", "delete_oldest_unused", "delete_unused_since", "find",
 _IS_UNUSED = (
     "NOT EXISTS (SELECT 1 FROM oauth_sessions AS one WHERE one.client_id = oauth_clients.client_id)"
     " AND NOT EXISTS (SELECT 1 FROM oauth_codes AS one WHERE one.client_id = oauth_clients.client_id)"
+    " AND NOT EXISTS"
+    " (SELECT 1 FROM oauth_device_grants AS one WHERE one.client_id = oauth_clients.client_id)"
 )
 
 

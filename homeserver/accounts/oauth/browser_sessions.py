@@ -37,12 +37,14 @@ class Visit:
         is_new: the browser does not have the cookie yet.
         user_id: as whom it is signed in, if it is.
         is_confirmed: the password was given lately.
+        is_suspended: the account may do less than others.
     """
 
     token: str
     is_new: bool = False
     user_id: str | None = None
     is_confirmed: bool = False
+    is_suspended: bool = False
 
     @property
     def form_key(self) -> str:
@@ -78,9 +80,8 @@ class BrowserSessions:
         row = await browser_sessions.find(self._database, hash_of(token), now_ms - LIFETIME_MS)
         if row is None:
             return Visit(token)
-        return Visit(
-            token, user_id=row.user_id, is_confirmed=row.confirmed_ms > now_ms - CONFIRMED_MS_MAX
-        )
+        is_confirmed = row.confirmed_ms > now_ms - CONFIRMED_MS_MAX
+        return Visit(token, False, row.user_id, is_confirmed, row.is_suspended)  # noqa: FBT003 - its fields
 
     async def sign_in(self, user: str, password: str, *, replaces: Visit) -> Visit:
         """Sign a browser in with a password; it gets a new cookie, so that nobody can have set it before.
@@ -124,3 +125,7 @@ class BrowserSessions:
     async def sign_out(self, visit: Visit) -> None:
         """End the session of a browser."""
         await browser_sessions.delete(self._database, hash_of(visit.token))
+
+    async def sign_out_everywhere(self, user_id: str) -> None:
+        """End the sessions of all browsers of a user."""
+        await browser_sessions.delete_of_user(self._database, user_id)

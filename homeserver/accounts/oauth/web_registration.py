@@ -27,6 +27,7 @@ class WebRegistration:
         stages: what has to be passed.
         account_data: remembers which terms were accepted.
         mode: who may make an account.
+        needs_email: every account has to have an e-mail address, which this page cannot ask for.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class WebRegistration:
         stages: Stages,
         account_data: AccountData,
         mode: Literal["open", "token", "closed"],
+        needs_email: bool = False,
     ) -> None:
         self._registration = registration
         self._stages = stages
         self._account_data = account_data
         self._mode = mode
+        self._needs_email = needs_email
 
     @property
     def needs_token(self) -> bool:
@@ -99,5 +102,7 @@ class WebRegistration:
         return user_id
 
     def _flow(self) -> list[str] | None:
+        if self._needs_email:
+            return None
         flows = self._stages.for_registration(needs_token=self.needs_token)
         return next((flow for flow in flows if _PASSABLE.issuperset(flow)), None)

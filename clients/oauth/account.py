@@ -1,0 +1,175 @@
+"""The account page: what a user has signed in with, their name, and the end of the account.
+
+Spec: https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-management
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from clients.oauth.account_views import (
+    ACTIONS,
+    CANONICAL,
+    DEACTIVATE,
+    DEVICE_DELETE,
+    DEVICE_VIEW,
+    DEVICES_LIST,
+    PROFILE,
+    device_view,
+    devices_view,
+    frame,
+)  # fmt: skip
+from clients.oauth.browser import Browser, failure, field, login_path, redirect, refusal
+from clients.oauth.paths import ACCOUNT
+from clients.pages import page
+from homeserver.accounts.deactivation import Deactivation
+from homeserver.accounts.devices import Devices
+from homeserver.accounts.oauth.browser_sessions import Visit
+from homeserver.accounts.oauth.connected_clients import ConnectedClients
+from homeserver.accounts.profile import ProfileChanges, Profiles
+from homeserver.core.errors import Forbidden, InvalidParam, MatrixError, UserSuspended
+from homeserver.http.endpoint import Authentication, RateLimit, endpoint
+from homeserver.http.errors import status_of
+from homeserver.http.request import Request
+from homeserver.http.response import Response
+
+__all__ = ["AccountPageEndpoints"]
+
+_SPEC = "https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-management"
+_NAME_CHARACTERS_MAX = 256
+
+
+def _page_path(action: str, device_id: str | None = None) -> str:
+    query = {"action": action} if device_id is None else {"action": action, "device_id": device_id}
+    return f"{ACCOUNT}?{urlencode(query)}"
+
+
+class AccountPageEndpoints:
+    """One address, with an action in its query as clients link to it; forms are sent to the same address."""
+
+    def __init__(
+        self,
+        *,
+        browser: Browser,
+        devices: Devices,
+        connected: ConnectedClients,
+        profiles: Profiles,
+        profile_changes: ProfileChanges,
+        deactivation: Deactivation,
+    ) -> None:
+        self._browser = browser
+        self._devices = devices
+        self._connected = connected
+        self._profiles = profiles
+        self._profile_changes = profile_changes
+        self._deactivation = deactivation
+
+    @endpoint("GET", ACCOUNT, authentication=Authentication.NONE, rate_limit=RateLimit.READ, spec=_SPEC)
+    async def get_page(self, request: Request) -> Response:
+        """Show what the action asks for."""
+        visit = await self._browser.visit(request)
+        action, device_id = _asked(request)
+        if visit.user_id is None:
+            return redirect(login_path(_page_path(action, device_id)))
+        return await self._show(visit, visit.user_id, action, device_id)
+
+    @endpoint(
+        "POST",
+        ACCOUNT,
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.PROFILE,
+        body_raw=True,
+        spec=_SPEC,
+    )
+    async def act(self, request: Request) -> Response:
+        """Do what the form of an action asks for."""
+        action, device_id = _asked(request)
+        try:
+            visit, form = await self._browser.submitted(request)
+        except MatrixError as error:
+            return refusal(error)
+        if visit.user_id is None:
+            return redirect(login_path(_page_path(action, device_id)))
+        try:
+            return await self._act(visit, visit.user_id, (action, device_id), form)
+        except MatrixError as error:
+            return await self._show(visit, visit.user_id, action, device_id, error)
+
+    async def _act(
+        self, visit: Visit, user_id: str, asked: tuple[str, str | None], form: Mapping[str, str]
+    ) -> Response:
+        action, device_id = asked
+        if action == PROFILE:
+            await self._rename(visit, user_id, form.get("name", "").strip())
+            return redirect(_page_path(PROFILE))
+        if action in {DEVICE_VIEW, DEVICE_DELETE} and device_id is not None:
+            await self._devices.find(user_id, device_id)
+            await self._devices.delete(user_id, [device_id])
+            return redirect(_page_path(DEVICES_LIST))
+        if action == DEACTIVATE:
+            if form.get("sure") != "yes":
+                raise Forbidden("Say that you are sure, or leave this page.")
+            await self._browser.sessions.confirm(visit, form.get("password", ""))
+            await self._deactivation.deactivate(user_id, erase=form.get("erase") == "yes")
+            await self._browser.sessions.sign_out_everywhere(user_id)
+            return page("Your account is deactivated", _DEACTIVATED)
+        raise InvalidParam("There is nothing to do here.")
+
+    async def _rename(self, visit: Visit, user_id: str, name: str) -> None:
+        if visit.is_suspended:
+            raise UserSuspended("Your account is suspended: its name cannot be changed.")
+        if len(name) > _NAME_CHARACTERS_MAX:
+            raise InvalidParam(f"The name must have at most {_NAME_CHARACTERS_MAX} characters.")
+        await self._profile_changes.set_field(user_id, "displayname", name)
+
+    async def _show(
+        self, visit: Visit, user_id: str, action: str, device_id: str | None, error: MatrixError | None = None
+    ) -> Response:
+        status = 200 if error is None else status_of(error)
+        try:
+            content = await self._content(visit, user_id, action, device_id)
+        except MatrixError as missing:
+            error, status, content = missing, status_of(missing), ""
+        sign_out = self._browser.form(
+            visit, login_path(ACCOUNT, page_path=ACCOUNT + "/logout"),
+            '<button class="second">Sign this browser out</button>',
+        )  # fmt: skip
+        content = failure(error) + content + frame(user_id, action, sign_out)
+        return page(ACTIONS[action], content, status=status)
+
+    async def _content(self, visit: Visit, user_id: str, action: str, device_id: str | None) -> str:
+        if action == PROFILE:
+            profile = await self._profiles.profile_of(user_id)
+            name = str(profile.get("displayname", ""))
+            inputs = field("name", "Your name, as others see it", complete="nickname", value=name, extra=" ")
+            return self._browser.form(visit, _page_path(PROFILE), inputs + "<button>Save</button>")
+        if action == DEACTIVATE:
+            return self._browser.form(visit, _page_path(DEACTIVATE), _DEACTIVATION)
+        if action in {DEVICE_VIEW, DEVICE_DELETE} and device_id is not None:
+            device = await self._devices.find(user_id, device_id)
+            client = (await self._connected.of_user(user_id)).get(device_id)
+            button = "<button>Sign this device out</button>"
+            form = self._browser.form(visit, _page_path(DEVICE_DELETE, device_id), button)
+            return device_view(device, client) + form
+        devices = await self._devices.of_user(user_id)
+        return devices_view(devices, await self._connected.of_user(user_id))
+
+
+def _asked(request: Request) -> tuple[str, str | None]:
+    action = request.query_maybe("action") or DEVICES_LIST
+    # What is unknown leads to the page that leads to everything.
+    action = CANONICAL.get(action, action)
+    device_id = request.query_maybe("device_id")
+    return (action if action in ACTIONS else DEVICES_LIST), device_id
+
+
+_DEACTIVATED = '<p role="status">All your devices are signed out.</p>'
+_DEACTIVATION = (
+    "<p>Nobody will be able to use this account again, you neither; its name stays taken."
+    " It leaves all its rooms, and its keys are deleted, so that you cannot read encrypted messages.</p>"
+    '<label class="check"><input type="checkbox" name="erase" value="yes">'
+    "Show what I said to nobody who joins a room later.</label>"
+    '<label class="check"><input type="checkbox" name="sure" value="yes" required>'
+    "Yes, deactivate my account for good.</label>"
+    + field("password", "Your password", kind="password", complete="current-password")
+    + "<button>Deactivate the account</button>"
+)
