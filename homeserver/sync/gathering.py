@@ -1,4 +1,4 @@
-"""Wakes readers for what may wait a moment: a hundred who come at once wake each other twice, not 10,000 times.
+"""Wakes readers for what may wait a moment: 100 who come at once wake each other twice, not 10,000 times.
 
 The first time in a while is at once, so that one person's coming is seen as it happens.
 """
