@@ -32,7 +32,7 @@ class LiveStickies:
     ) -> None:
         self._floor = floor
         self._floor_over_ms = ms_of(floor.highest) + STICKY_MS_MAX
-        self._last = SyncToken()
+        self._last = floor  # who has heard as much knows what became sticky
         self._events_max = events_max
         self._bytes_max = bytes_max
         self._bytes = 0
@@ -51,7 +51,7 @@ class LiveStickies:
         self._add(TimelineEvent(change.position, change.event))
 
     def is_quiet_since(self, since: SyncToken) -> bool:
-        """Whether nothing became sticky after `since`, as far as is known."""
+        """Whether nothing became sticky after `since`."""
         return since.covers_all_of(self._last)
 
     def knows_all_after(self, position: int, now_ms: int) -> bool:

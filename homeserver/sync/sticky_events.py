@@ -91,7 +91,7 @@ class StickyEvents:
         self._live = live
 
     def is_quiet(self, since: SyncToken) -> bool:
-        """Whether a client who is in the same rooms as before has nothing to be told, as far as is known."""
+        """Whether a client who is in the same rooms as before has nothing to be told."""
         return since.sticky_after is None and self._live.is_quiet_since(since)
 
     async def tell(self, look: StickyLook) -> StickyPart:

@@ -47,9 +47,9 @@ class StickyPart:
         """
         since, scope = _place_of(asked), _scope_of(look, listed)
         place = look.now if since is None else look.now.merge(since)
-        known = scope if known is None else known
         if since is not None and scope is known and self._source.is_quiet(since):
-            return _encoded(place, []), False, scope
+            return _encoded(place, []), False, scope  # the live case: the rooms are the same
+        known = scope if known is None else known
         fresh = [room_id for room_id in scope if _is_fresh(look, room_id, since, known)]
         others = scope if not fresh else [room_id for room_id in scope if room_id not in set(fresh)]
         part = await self._source.tell(
