@@ -24,20 +24,25 @@ class ClientRoom:
         self.state = {}
         self.account_data = {}
         self.timeline = []
+        self.senders = set()
         self.gaps = 0
 
     def apply(self, part):
         keep(self.account_data, part)
         if "timeline" not in part:
-            assert "state" not in part
+            assert not part.keys() & {"state", "state_after"}
             return
-        for event in part["state"]["events"]:
+        # Who asks for the state after the timeline works none out from the timeline.
+        is_after = "state_after" in part
+        assert not (is_after and "state" in part)
+        for event in part["state_after" if is_after else "state"]["events"]:
             self.state[event["type"], event["state_key"]] = event["event_id"]
         if part["timeline"]["limited"]:
             self.timeline = []
             self.gaps += 1
         for event in part["timeline"]["events"]:
-            if "state_key" in event:
+            self.senders.add(event["sender"])
+            if "state_key" in event and not is_after:
                 self.state[event["type"], event["state_key"]] = event["event_id"]
             assert event["event_id"] not in self.timeline, "told twice"
             self.timeline.append(event["event_id"])

@@ -1,6 +1,7 @@
 """Random histories, followed by clients; and what must be so at the end of one."""
 
 import random
+from contextlib import AsyncExitStack
 
 from homeserver.core.filters import parse_filter
 from homeserver.sync.account_data_news import AccountDataNews
@@ -17,7 +18,11 @@ ROOMS = [f"!room{number}:example.org" for number in range(4)]
 class Run:
     """One random history, followed by one client for each user."""
 
-    def __init__(self, seed, world=None):
+    def __init__(self, seed, world=None, *, is_lazy=False, use_state_after=False, connected=False):
+        self.is_lazy = is_lazy
+        self.use_state_after = use_state_after
+        self.connected = connected  # as over a WebSocket: one stream of deltas, until the connection breaks
+        self.streams = {}
         self.random = random.Random(seed)
         self.world = world or World()
         self.clients = {user_id: Client() for user_id in USERS}
@@ -76,7 +81,15 @@ class Run:
         self.world.holds_back = not self.world.holds_back
 
     async def restart(self):
+        await self.disconnect()
         await self.world.start()
+
+    async def disconnect(self):
+        for user_id in list(self.streams):
+            await self.hang_up(user_id)
+
+    async def hang_up(self, user_id):
+        await self.streams.pop(user_id)[0].aclose()
 
     async def remember_little(self):
         floor = self.world.notifier.heard
@@ -94,11 +107,28 @@ class Run:
 
     async def follow(self, user_id):
         client = self.clients[user_id]
-        client.apply(await self.ask(user_id, client.since))
+        if not self.connected:
+            client.apply(await self.ask(user_id, client.since))
+            return
+        await self.world.store()
+        if user_id in self.streams and self.random.random() < 0.2:
+            await self.hang_up(user_id)
+        if user_id not in self.streams:
+            stack = AsyncExitStack()
+            following = self.world.sync.following(self.request(user_id, client.since))
+            self.streams[user_id] = stack, await stack.enter_async_context(following)
+        delta, _ = await self.streams[user_id][1].look()
+        client.apply(delta.body)
 
-    async def ask(self, user_id, since, limit=None):
-        wanted = parse_filter({"room": {"timeline": {"limit": limit or self.limit}}})
-        request = SyncRequest(requester(user_id), filter=wanted, since=parse_since(since))
+    def request(self, user_id, since, session_id=0):
+        room = {"timeline": {"limit": self.limit}, "state": {"lazy_load_members": self.is_lazy}}
+        return SyncRequest(
+            requester(user_id, session_id or 10 + USERS.index(user_id)), filter=parse_filter({"room": room}), since=parse_since(since),
+            use_state_after=self.use_state_after,
+        )  # fmt: skip
+
+    async def ask(self, user_id, since, session_id=0):
+        request = self.request(user_id, since, session_id)
         await self.world.store()
         return await self.world.sync.respond(request)
 
@@ -118,13 +148,21 @@ def check_against_the_truth(run, user_id):
     assert client.account_data == world.kept(user_id)
     for room_id, room in client.joined.items():
         assert room.account_data == world.kept(user_id, room_id)
-        assert room.state == world.state(room_id)
+        check_state(run, room, world.state(room_id))
         assert not room.timeline or room.timeline == [
             each for each in world.told_ids(room_id, user_id)[-len(room.timeline) :] if each in room.timeline
         ], "nothing between what was told is missing"
-    assert client.invited == {
-        room_id for room_id in ROOMS if world.membership(room_id, user_id) == "invite"
-    }
+    assert client.invited == {room_id for room_id in ROOMS if world.membership(room_id, user_id) == "invite"}
+
+
+def check_state(run, room, state):
+    """The state is as it is; with lazy loading, that of members who are known, and who speaks is known."""
+    if not run.is_lazy:
+        assert room.state == state
+        return
+    assert room.state == {key: state[key] for key in room.state}
+    assert {key for key in state if key[0] != "m.room.member"} <= room.state.keys()
+    assert {("m.room.member", sender) for sender in room.senders} <= room.state.keys()
 
 
 async def check_increments(run):
@@ -133,7 +171,7 @@ async def check_increments(run):
         await run.follow(user_id)
         check_against_the_truth(run, user_id)
         fresh = Client()
-        fresh.apply(await run.ask(user_id, None))
+        fresh.apply(await run.ask(user_id, None, session_id=2))
         old = run.clients[user_id]
         assert fresh.since == old.since
         assert fresh.joined.keys() == old.joined.keys()
@@ -141,8 +179,12 @@ async def check_increments(run):
         del fresh.account_data["m.push_rules"]
         assert fresh.account_data == old.account_data
         for room_id, room in fresh.joined.items():
-            assert room.state == old.joined[room_id].state
+            if run.is_lazy:
+                check_state(run, room, run.world.state(room_id))
+            else:
+                assert room.state == old.joined[room_id].state
             assert room.account_data == old.joined[room_id].account_data
             shorter = min(len(room.timeline), len(old.joined[room_id].timeline))
             assert shorter == 0 or room.timeline[-shorter:] == old.joined[room_id].timeline[-shorter:]
+    await run.disconnect()
     run.world.notifier.stop()

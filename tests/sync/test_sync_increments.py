@@ -1,8 +1,10 @@
 """Initial sync now = older initial sync + increments, whatever happened, and however little is remembered."""
 
+import asyncio
 import random
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from homeserver.sync.request import SyncRequest
 from tests.sync.sync_client import Client
@@ -16,6 +18,22 @@ async def test_an_initial_sync_equals_an_older_one_and_the_increments(seed):
     await run.go(steps=80)
 
     await check_increments(run)
+
+
+@given(
+    seed=strategies.integers(min_value=0), steps=strategies.integers(min_value=1, max_value=100),
+    is_lazy=strategies.booleans(), use_state_after=strategies.booleans(), connected=strategies.booleans(),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_so_it_is_however_a_client_asks_and_on_a_lasting_connection(
+    seed, steps, is_lazy, use_state_after, connected
+):
+    async def check():
+        run = Run(seed, is_lazy=is_lazy, use_state_after=use_state_after, connected=connected)
+        await run.go(steps)
+        await check_increments(run)
+
+    asyncio.run(check())
 
 
 @pytest.mark.parametrize("seed", range(30))
