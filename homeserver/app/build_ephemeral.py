@@ -42,6 +42,7 @@ async def build_ephemeral(
     # Above all that was stored, should the machine's clock have gone back.
     floor = storage.notifier.heard.highest
     snowflakes = SnowflakeClock(journal.writer_id + EPHEMERAL_WRITER_OFFSET, floor)
+    storage.notifier.be_born(snowflakes.next(runtime.clock.now_ms()))
     presence = None
     if configuration.presence.enabled:
         presence = await _presence(runtime, storage, snowflakes, stack)

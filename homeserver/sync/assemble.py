@@ -106,7 +106,7 @@ class Assembler:
         next_batch = now.merge(since) if ahead and since is not None else now
         window = Window(request, user, since, now, next_batch, self._clock.now_ms())
         body = Body()
-        spans = settled_spans(window)
+        spans = None if self._ephemeral.is_of_former_life(since) else settled_spans(window)
         if spans is not None:
             # The live case: news in rooms that the user is in and was in before, or account data.
             if spans:

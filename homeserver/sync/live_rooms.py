@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from homeserver.core.changes import ReceiptChange, TypingChange
-from homeserver.core.positions import SyncToken
+from homeserver.core.positions import SyncToken, writer_of
 
 __all__ = ["READ_PRIVATE", "LiveRooms"]
 
@@ -31,8 +31,17 @@ class LiveRooms:
 
     def __init__(self, floor: SyncToken, *, rooms_max: int = ROOMS_MAX) -> None:
         self._floor = floor
+        self._born = 0
         self._rooms_max = rooms_max
         self._rooms: OrderedDict[str, _Room] = OrderedDict()
+
+    def be_born(self, position: int) -> None:
+        """Whatever is live and below this position ended with the process before this one."""
+        self._born = position
+
+    def is_of_former_life(self, since: SyncToken) -> bool:
+        """Whether who comes with this token may know of somebody who typed when the process before this one ended."""
+        return 0 < since.positions.get(writer_of(self._born), 0) < self._born
 
     def take_in(self, change: ReceiptChange | TypingChange) -> None:
         """Take note of a change."""
@@ -60,7 +69,7 @@ class LiveRooms:
         """Who types in a room, if that has changed after `since`; without it, if anybody does."""
         room = self._rooms.get(room_id)
         if room is None or room.typing is None:
-            return None
+            return () if since is not None and self.is_of_former_life(since) else None
         if since is None:
             return room.typing.user_ids or None
         return None if since.covers(room.typing.position) else room.typing.user_ids

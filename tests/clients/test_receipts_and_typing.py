@@ -87,6 +87,19 @@ async def test_receipts_of_threads_stand_beside_each_other(alice, bob, room):
     assert await read(bob, room, root, "m.fully_read", thread_id="main") == (400, "M_INVALID_PARAM")
 
 
+async def test_receipts_for_all_threads_and_for_one_on_the_same_event_are_both_told(alice, bob, room):
+    said = await alice.send(room)
+    since, _ = await synced(alice, room)
+    await read(bob, room, said)
+    await read(bob, room, said, thread_id="main")
+
+    for query in ("", f"?since={since}"):
+        answer = await alice.get("/sync" + query)
+        events = answer["rooms"]["join"][room]["ephemeral"]["events"]
+        told = [event["content"][said]["m.read"][bob.user_id].get("thread_id") for event in events]
+        assert told == [None, "main"]
+
+
 async def test_receipts_that_cannot_be(alice, bob, carol, room):
     said = await alice.send(room)
 
@@ -132,6 +145,17 @@ async def test_typing_ends_with_its_time_with_the_message_and_with_the_membershi
         assert told["m.typing"]["user_ids"] == [bob.user_id]
         await end()
         assert (await synced(alice, room, since))[1]["m.typing"]["user_ids"] == []
+
+
+async def test_who_typed_when_the_server_ended_types_no_more(rooms_server, alice, bob, room):
+    await typing(bob, room)
+    since, told = await synced(alice, room)
+    assert told["m.typing"]["user_ids"] == [bob.user_id]
+    await rooms_server.restart()
+
+    since, told = await synced(alice, room, since)
+    assert told["m.typing"]["user_ids"] == []
+    assert (await synced(alice, room, since))[1] == {}
 
 
 async def test_nobody_types_for_others_or_from_outside(alice, bob, carol, room):

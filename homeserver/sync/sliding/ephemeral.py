@@ -12,7 +12,7 @@ from homeserver.sync.sliding.connections import Until
 from homeserver.sync.sliding.entry import Entry
 from homeserver.sync.sliding.look import Look
 from homeserver.sync.sliding.ports import SlidingReads
-from homeserver.sync.streams.ephemeral import receipts_content
+from homeserver.sync.streams.ephemeral import receipts_contents
 
 __all__ = ["ReceiptsExtension", "TypingExtension"]
 
@@ -82,9 +82,10 @@ class ReceiptsExtension:
             else:
                 continue
             after[room_id] = None
-            content = receipts_content(look.user.user_id, receipts)
-            if content:
-                event = {"type": "m.receipt", "content": content}
+            contents = receipts_contents(look.user.user_id, receipts)
+            if contents:
+                # There is place for one event: of a user's receipts on one event, the one for all threads goes first.
+                event = {"type": "m.receipt", "content": contents[0]}
                 rooms.append(b"%b:%b" % (orjson.dumps(room_id), orjson.dumps(event)))
         return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms), after
 
