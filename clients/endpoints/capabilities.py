@@ -15,9 +15,12 @@ class CapabilitiesEndpoints:
     Args:
         default_room_version: of new rooms.
         delayed_event_ms_max: how long an event can wait.
+        may_change_addresses: whether users add e-mail addresses and phone numbers.
     """
 
-    def __init__(self, *, default_room_version: str, delayed_event_ms_max: int) -> None:
+    def __init__(
+        self, *, default_room_version: str, delayed_event_ms_max: int, may_change_addresses: bool
+    ) -> None:
         assert default_room_version in ROOM_VERSIONS
         capabilities = {
             "m.change_password": {"enabled": True},
@@ -29,7 +32,7 @@ class CapabilitiesEndpoints:
             # COMPAT: deprecated since v1.16, older clients read only these.
             "m.set_displayname": {"enabled": True},
             "m.set_avatar_url": {"enabled": True},
-            "m.3pid_changes": {"enabled": False},
+            "m.3pid_changes": {"enabled": may_change_addresses},
             "m.get_login_token": {"enabled": True},
             "m.forget_forced_upon_leave": {"enabled": False},
             "org.matrix.msc4140.delayed_events": {

@@ -6,7 +6,8 @@ import msgspec
 
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
-from homeserver.accounts.login import PASSWORD, Logins, user_named_in
+from homeserver.accounts.jwt_login import JWT, JwtLogins
+from homeserver.accounts.login import PASSWORD, Logins
 from homeserver.accounts.short_lived_tokens import ShortLivedTokens
 from homeserver.core.errors import MissingParam, UnknownError
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
@@ -25,6 +26,8 @@ class LoginBody(msgspec.Struct):
     identifier: dict[str, Any] | None = None
     # COMPAT: before there were identifiers, users were named by this property.
     user: str | None = None
+    medium: str | None = None
+    address: str | None = None
     password: str | None = None
     token: str | None = None
     device_id: str | None = None
@@ -52,6 +55,7 @@ class LoginEndpoints:
         access_tokens: AccessTokens,
         devices: Devices,
         login_tokens: ShortLivedTokens,
+        jwt_logins: JwtLogins | None = None,
         server_name: str,
         base_url: str | None = None,
     ) -> None:
@@ -59,6 +63,7 @@ class LoginEndpoints:
         self._access_tokens = access_tokens
         self._devices = devices
         self._login_tokens = login_tokens
+        self._jwt_logins = jwt_logins
         self._server_name = server_name
         self._base_url = base_url
 
@@ -71,7 +76,10 @@ class LoginEndpoints:
     async def get_flows(self, request: Request) -> Response:
         """Tell how one can log in."""
         del request
-        return json_response({"flows": [{"type": PASSWORD}, {"type": TOKEN, "get_login_token": True}]})
+        flows: list[dict[str, Any]] = [{"type": PASSWORD}, {"type": TOKEN, "get_login_token": True}]
+        if self._jwt_logins is not None:
+            flows.append({"type": JWT})
+        return json_response({"flows": flows})
 
     @endpoint(
         "POST",
@@ -102,12 +110,18 @@ class LoginEndpoints:
             if body.token is None:
                 raise MissingParam("Give the token.")
             return await self._login_tokens.log_in_with(body.token)
+        if body.type == JWT and self._jwt_logins is not None:
+            if body.token is None:
+                raise MissingParam("Give the token.")
+            return await self._jwt_logins.user_with(body.token)
         if body.type != PASSWORD:
-            raise UnknownError(f"The types of login are {PASSWORD} and {TOKEN}.")
+            raise UnknownError("There is no such type of login here.")
         if body.password is None:
             raise MissingParam("Give the password.")
-        user = user_named_in(body.identifier, body.user)
-        return await self._logins.user_with_password(user, body.password)
+        identifier, user = body.identifier, body.user
+        if identifier is None and body.medium is not None and body.address is not None:
+            identifier = {"type": "m.id.thirdparty", "medium": body.medium, "address": body.address}
+        return await self._logins.user_identified(identifier, user, body.password)
 
     @endpoint(
         "POST",

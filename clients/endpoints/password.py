@@ -6,7 +6,7 @@ import msgspec
 
 from homeserver.accounts.password_changes import PasswordChanges
 from homeserver.accounts.reauthentication import Reauthentication
-from homeserver.http.endpoint import RateLimit, endpoint
+from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 
@@ -36,21 +36,26 @@ class PasswordEndpoints:
     @endpoint(
         "POST",
         "/_matrix/client/v3/account/password",
+        authentication=Authentication.OPTIONAL,
         rate_limit=RateLimit.LOGIN,
         body=PasswordBody,
         spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountpassword",
     )
     async def set_password(self, request: Request) -> Response:
         """Set the password, and log out the other devices unless that is not wanted."""
-        requester = request.requester
+        requester = request.maybe_requester
         body: PasswordBody = request.body
         self._changes.check(body.new_password)
-        await self._reauthentication.require(
-            requester.user_id, "change the password", body.auth,
-            parameters=[body.new_password, body.logout_devices],
-        )  # fmt: skip
+        parameters = [body.new_password, body.logout_devices]
+        if requester is None:
+            user_id = await self._reauthentication.user_to_reset(body.auth, parameters=parameters)
+        else:
+            user_id = requester.user_id
+            await self._reauthentication.require(
+                user_id, "change the password", body.auth, parameters=parameters
+            )
+        kept = requester.device_id if requester is not None and requester.user_id == user_id else None
         await self._changes.set(
-            requester.user_id, body.new_password, logs_out=body.logout_devices,
-            kept_device_id=requester.device_id,
-        )  # fmt: skip
+            user_id, body.new_password, logs_out=body.logout_devices, kept_device_id=kept
+        )
         return json_response({})

@@ -1,6 +1,6 @@
 """Registration of new users."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -16,11 +16,23 @@ from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 
-__all__ = ["RegistrationBody", "RegistrationEndpoints", "RegistrationMode"]
+__all__ = ["RegistrationBody", "RegistrationEndpoints", "RegistrationMode", "RegistrationPolicy"]
 
 RegistrationMode = Literal["open", "token", "closed"]
 
 _ACCEPTED_TERMS = "m.accepted_terms"
+
+
+class RegistrationPolicy(Protocol):
+    """Who may make an account, as the configuration says it."""
+
+    @property
+    def mode(self) -> RegistrationMode:
+        """`open` to all, only with a registration `token`, or `closed`."""
+
+    @property
+    def requires_email(self) -> bool:
+        """Whether every new user has to have an e-mail address."""
 
 
 class RegistrationBody(msgspec.Struct):
@@ -41,7 +53,7 @@ class RegistrationEndpoints:
 
     Args:
         guests: None: there are none.
-        mode: `open` to all, only with a registration `token`, or `closed`.
+        policy: who may make an account.
     """
 
     def __init__(
@@ -53,13 +65,14 @@ class RegistrationEndpoints:
         stages: Stages,
         account_data: AccountData,
         guests: Guests | None,
-        mode: RegistrationMode,
+        policy: RegistrationPolicy,
         server_name: str,
     ) -> None:
         self._registration = registration
         self._logins = logins
         self._interactive = interactive
-        self._mode = mode
+        self._mode = policy.mode
+        self._requires_email = policy.requires_email
         self._server_name = server_name
         self._stages = stages
         self._account_data = account_data
@@ -91,7 +104,9 @@ class RegistrationEndpoints:
         self._logins.check_device(body.device_id, body.initial_device_display_name)
         passed = await self._interactive.require(
             "register",
-            self._stages.for_registration(needs_token=self._mode == "token"),
+            self._stages.for_registration(
+                needs_token=self._mode == "token", needs_email=self._requires_email
+            ),
             self._stages.checks(None),
             body.auth,
             parameters=_parameters(body),
@@ -105,6 +120,8 @@ class RegistrationEndpoints:
         else:
             account = NewAccount(body.username, body.password, registration_token=passed.get(TOKEN))
             user_id = await self._registration.create(account)
+        if self._stages.addresses is not None:
+            await self._stages.addresses.add_registered(user_id, passed)
         if TERMS in passed and self._stages.terms is not None:
             await self._account_data.set(
                 user_id, _ACCEPTED_TERMS, {"accepted": self._stages.terms.urls()}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeserver.accounts.access_tokens import AccessTokens, IssuedTokens
+from homeserver.accounts.addresses import MSISDN, canonical_address, canonical_phone
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.text import DEVICE_ID_CHARACTERS_MAX, DEVICE_NAME_CHARACTERS_MAX, check_text
 from homeserver.accounts.uia import Stage
@@ -24,7 +25,7 @@ from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
 from homeserver.runtime.token_bucket import TokenBucket
 from storage.pool import Database
-from storage.tables import account_states, accounts
+from storage.tables import account_states, accounts, threepids
 
 __all__ = ["PASSWORD", "FailedLogins", "Logins", "user_named_in"]
 
@@ -48,7 +49,7 @@ def user_named_in(identifier: Mapping[str, Any] | None, user: str | None) -> str
     if identifier is not None:
         kind = identifier.get("type")
         if kind != "m.id.user":
-            raise UnknownError("Users can only be identified by m.id.user here.")
+            raise UnknownError("Users are identified by m.id.user, m.id.thirdparty or m.id.phone.")
         user = identifier.get("user")
     if not isinstance(user, str):
         raise MissingParam("Give an identifier of type m.id.user with the property user.")
@@ -95,11 +96,61 @@ class Logins:
         user_id = self._local_user_id(user)
         if user_id is None:
             raise Forbidden(_WRONG)
-        self._failures.check(user_id)
-        account = await accounts.find(self._database, user_id)
+        return await self._checked(user_id, user_id, password)
+
+    async def user_with_address(self, medium: str, address: str, password: str) -> str:
+        """Tell the user ID of the account with an e-mail address or phone number, if the password is right.
+
+        Args:
+            medium: `email` or `msisdn`.
+            address: in its canonical form.
+            password: as it was typed.
+
+        Raises:
+            Forbidden: the password is wrong or there is no such account, which is not told apart.
+            LimitExceeded: too many wrong passwords for this account or address lately.
+        """
+        user_id = await threepids.user_of(self._database, medium, address)
+        return await self._checked(user_id, user_id or f"{medium} {address}", password)
+
+    async def user_identified(
+        self, identifier: Mapping[str, Any] | None, user: str | None, password: str
+    ) -> str:
+        """Tell who logs in, however they name themselves, if the password is right.
+
+        Args:
+            identifier: the `identifier` property.
+            user: the `user` property, which clients used before there was the other.
+            password: as it was typed.
+
+        Raises:
+            Forbidden: the password is wrong or there is no such account, which is not told apart.
+            InvalidParam: what is given is no address or number.
+            LimitExceeded: too many wrong passwords for this account or address lately.
+            MissingParam: nobody is named.
+            UnknownError: an identifier of a type that there is not.
+        """
+        kind = None if identifier is None else identifier.get("type")
+        if identifier is None or kind not in {"m.id.thirdparty", "m.id.phone"}:
+            return await self.user_with_password(user_named_in(identifier, user), password)
+        names = ("medium", "address") if kind == "m.id.thirdparty" else ("country", "phone")
+        given = [identifier.get(name) for name in names]
+        if kind == "m.id.phone" and given[1] is None:
+            given[1] = identifier.get("number")  # COMPAT: as it was called at first
+        first, second = given
+        if not isinstance(first, str) or not isinstance(second, str):
+            raise MissingParam(f"Give an identifier of type {kind} with {names[0]} and {names[1]}.")
+        if kind == "m.id.phone":
+            return await self.user_with_address(MSISDN, canonical_phone(first, second), password)
+        return await self.user_with_address(first, canonical_address(first, second), password)
+
+    async def _checked(self, user_id: str | None, bucket: str, password: str) -> str:
+        self._failures.check(bucket)
+        account = None if user_id is None else await accounts.find(self._database, user_id)
         password_hash = None if account is None else account.password_hash
-        if not await self._passwords.is_correct(password_hash, password) or password_hash is None:
-            self._failures.count(user_id)
+        is_correct = await self._passwords.is_correct(password_hash, password)
+        if user_id is None or password_hash is None or not is_correct:
+            self._failures.count(bucket)
             raise Forbidden(_WRONG)
         if self._passwords.is_outdated(password_hash):
             await accounts.set_password_hash(self._database, user_id, await self._passwords.hash(password))
@@ -113,11 +164,12 @@ class Logins:
             if not isinstance(password, str):
                 raise MissingParam("Give the password.")
             identifier = auth.get("identifier")
-            named = user_named_in(
+            named = await self.user_identified(
                 identifier if isinstance(identifier, Mapping) else None,
                 user if isinstance(user, str) else None,
+                password,
             )
-            if await self.user_with_password(named, password) != user_id:
+            if named != user_id:
                 raise Forbidden("This is the password of somebody else.")
             return user_id
 

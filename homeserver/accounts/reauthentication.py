@@ -8,6 +8,8 @@ from typing import Any
 from homeserver.accounts.login import PASSWORD
 from homeserver.accounts.stages import SSO, Stages
 from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.accounts.validations import RESET
+from homeserver.core.errors import MissingToken
 from storage.pool import Database
 from storage.tables import accounts
 
@@ -51,6 +53,30 @@ class Reauthentication:
             user_id=user_id,
             parameters=parameters,
         )
+
+    async def user_to_reset(self, auth: object, *, parameters: Any = None) -> str:
+        """Tell who sets a new password without the old one, since they have shown that an address is theirs.
+
+        Args:
+            auth: the `auth` property of the request's body, unchecked.
+            parameters: what exactly is to be done, as a JSON value.
+
+        Raises:
+            AuthenticationRequired: they have not yet; tells the client how they can.
+            MissingToken: this server reaches nobody by e-mail or phone.
+            ThreepidAuthFailed: no account has the address.
+        """
+        addresses = self._stages.addresses
+        if addresses is None or not addresses.open():
+            raise MissingToken("Give an access token: this server sends no e-mail to reset passwords with.")
+        passed = await self._interactive.require(
+            "reset a password",
+            [[stage] for stage in addresses.open()],
+            addresses.checks(RESET),
+            auth,
+            parameters=parameters,
+        )
+        return await addresses.user_to_reset(passed)
 
     async def _flows(self, user_id: str) -> list[list[str]]:
         flows = []

@@ -6,12 +6,14 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#authentication-types
 from collections.abc import Mapping
 from typing import Any
 
+from homeserver.accounts.address_stages import EMAIL_STAGE, AddressStages
 from homeserver.accounts.login import PASSWORD, Logins
 from homeserver.accounts.ports import SingleSignOn
 from homeserver.accounts.recaptcha import RECAPTCHA, Recaptcha
 from homeserver.accounts.registration import Registration
 from homeserver.accounts.terms import TERMS, Terms
 from homeserver.accounts.uia import DUMMY, Stage, pass_dummy
+from homeserver.accounts.validations import REGISTER
 from homeserver.core.errors import Forbidden, MissingParam
 
 __all__ = ["SSO", "TOKEN", "Stages"]
@@ -28,6 +30,7 @@ class Stages:
         registration: knows registration tokens.
         terms: None: there are none to accept.
         recaptcha: None: no riddles.
+        addresses: None: nobody is reached by e-mail or phone.
         single_sign_on: None: nobody signs in that way.
     """
 
@@ -38,12 +41,14 @@ class Stages:
         registration: Registration,
         terms: Terms | None = None,
         recaptcha: Recaptcha | None = None,
+        addresses: AddressStages | None = None,
         single_sign_on: SingleSignOn | None = None,
     ) -> None:
         self._logins = logins
         self._registration = registration
         self.terms = terms
         self.recaptcha = recaptcha
+        self.addresses = addresses
         self.single_sign_on = single_sign_on
 
     def checks(self, user_id: str | None) -> dict[str, Stage]:
@@ -59,6 +64,8 @@ class Stages:
             checks[TERMS] = pass_dummy  # to submit it is to accept
         if self.recaptcha is not None:
             checks[RECAPTCHA] = self.recaptcha.check
+        if self.addresses is not None:
+            checks |= self.addresses.checks(REGISTER)
         return checks
 
     def params(self) -> dict[str, Any]:
@@ -70,14 +77,23 @@ class Stages:
             params[RECAPTCHA] = {"public_key": self.recaptcha.public_key}
         return params
 
-    def for_registration(self, *, needs_token: bool) -> list[list[str]]:
-        """The flows of registration."""
+    def for_registration(self, *, needs_token: bool, needs_email: bool = False) -> list[list[str]]:
+        """The flows of registration.
+
+        Args:
+            needs_token: none without a registration token.
+            needs_email: none without an e-mail address; else there is one with and one without.
+        """
         flow = [TOKEN] if needs_token else []
         if self.recaptcha is not None:
             flow.append(RECAPTCHA)
         if self.terms is not None:
             flow.append(TERMS)
-        return [flow or [DUMMY]]
+        with_address = [] if self.addresses is None else [[*flow, one] for one in self.addresses.open()]
+        if needs_email:
+            return [[*flow, EMAIL_STAGE]]
+        # The first is the one that most clients take.
+        return [flow or [DUMMY], *with_address]
 
     async def _pass_token(self, auth: Mapping[str, Any]) -> str:
         token = auth.get("token")

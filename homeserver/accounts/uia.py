@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from homeserver.core.errors import Forbidden, InvalidParam, MatrixError, Unrecognized
+from homeserver.core.errors import Forbidden, InvalidParam, MatrixError, ThreepidAuthFailed, Unrecognized
 from homeserver.core.identifiers import is_opaque_identifier
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
@@ -140,7 +140,7 @@ class InteractiveAuthentication:
             try:
                 stage, check = _check_of(stage, asked, stages)
                 remembered = await check(given)
-            except (Forbidden, Unrecognized) as failure:
+            except (Forbidden, ThreepidAuthFailed, Unrecognized) as failure:
                 session_id = session_id or await self._create(asked, completed)
                 raise _required(asked, told, session_id, completed, failure) from failure
             if session_id is not None and not asked.are_passed({**completed, stage: remembered}):

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
+from homeserver.accounts.jwt_login import JwtLogins, JwtRules
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.reauthentication import Reauthentication
@@ -19,6 +20,7 @@ from homeserver.accounts.terms import Terms
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.app.build_addresses import AddressServices, build_addresses
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
@@ -33,9 +35,11 @@ class AccountServices:
     """What the endpoints of accounts call."""
 
     access_tokens: AccessTokens
+    addresses: AddressServices
     devices: Devices
     device_lists: DeviceLists
     interactive: InteractiveAuthentication
+    jwt_logins: JwtLogins | None
     logins: Logins
     passwords: Passwords
     reauthentication: Reauthentication
@@ -74,22 +78,26 @@ async def build_accounts(
     interactive = InteractiveAuthentication(
         database=database, parameters_key=_parameters_key(token_key), clock=clock, randomness=randomness
     )
+    addresses = build_addresses(configuration, runtime, storage, stack)
     stages = Stages(
         logins=logins,
         registration=registration,
         terms=Terms(configuration.terms.policies) if configuration.terms.policies else None,
         recaptcha=_recaptcha(configuration, runtime),
+        addresses=addresses.stages,
     )
     device_lists = DeviceLists(
         database=database, journal=storage.journal, audience=storage.notifier.device_lists
     )
     return AccountServices(
         access_tokens=access_tokens,
+        addresses=addresses,
         devices=Devices(
             database=database, access_tokens=access_tokens, announce=device_lists.announce
         ),
         device_lists=device_lists,
         interactive=interactive,
+        jwt_logins=_jwt_logins(configuration, runtime, registration),
         logins=logins,
         passwords=passwords,
         reauthentication=Reauthentication(database=database, interactive=interactive, stages=stages),
@@ -109,6 +117,25 @@ def _passwords(configuration: Configuration) -> Passwords:
         parallelism=cost.parallelism,
         length_min=cost.length_min,
     )
+
+
+def _jwt_logins(
+    configuration: Configuration, runtime: Runtime, registration: Registration
+) -> JwtLogins | None:
+    section = configuration.jwt
+    if not section.secret_or_key:
+        return None
+    rules = JwtRules(
+        secret_or_key=section.secret_or_key,
+        algorithm=section.algorithm,
+        issuer=section.issuer,
+        audiences=section.audiences,
+        subject_claim=section.subject_claim,
+        display_name_claim=section.display_name_claim,
+        creates_accounts=section.creates_accounts,
+        leeway_ms=section.leeway_ms,
+    )
+    return JwtLogins(rules=rules, registration=registration, clock=runtime.clock)
 
 
 def _recaptcha(configuration: Configuration, runtime: Runtime) -> Recaptcha | None:

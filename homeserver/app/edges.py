@@ -48,8 +48,8 @@ from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.threads import ThreadsEndpoints
-from clients.endpoints.to_device import ToDeviceEndpoints
 from clients.endpoints.threepids import ThreepidsEndpoints
+from clients.endpoints.to_device import ToDeviceEndpoints
 from clients.endpoints.typing import TypingEndpoints
 from clients.endpoints.upgrade import UpgradeEndpoints
 from clients.endpoints.validation import ValidationEndpoints

@@ -6,11 +6,12 @@ from typing import Any
 
 from clients.admission import AccountAdmission
 from clients.websocket.protocol import PATH as WEBSOCKET_PATH
+from homeserver.app.base_url import base_url_of
 from homeserver.app.build import Services, build_dispatcher, build_services, build_websockets
 from homeserver.app.edges import build_edges
 from homeserver.app.health import HealthEndpoints
 from homeserver.app.landing import LandingEndpoints, landing_page
-from homeserver.app.listeners import Listeners, endpoints_for, url_of
+from homeserver.app.listeners import Listeners, endpoints_for
 from homeserver.app.metrics_endpoint import MetricsEndpoints
 from homeserver.app.storage import Runtime, build_storage
 from homeserver.app.version import VERSION
@@ -20,15 +21,6 @@ from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.runtime.metrics import Metrics
 
 __all__ = ["Server", "base_url_of"]
-
-
-def base_url_of(configuration: Configuration) -> str:
-    """Where clients reach the server: as configured, else the first listener with the client API."""
-    if configuration.public_base_url:
-        return configuration.public_base_url
-    serving = [one for one in configuration.listeners if "client" in one.apis]
-    listener = next(iter(serving or configuration.listeners), Listener())
-    return url_of(listener.address, listener.port, is_tls=bool(listener.tls_certificate))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from homeserver.core.identifiers import is_opaque_identifier, is_valid_server_na
 from homeserver.core.room_versions import ROOM_VERSIONS
 
 __all__ = [
-    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "language", "lifetime",
-    "lifetime_or_0", "opaque_identifier", "room_version", "server_name", "web_page",
+    "address", "address_ranges", "apis", "base_url", "class_lifetimes", "jwt_algorithm", "language",
+    "lifetime", "lifetime_or_0", "opaque_identifier", "room_version", "server_name", "server_names",
+    "web_page",
 ]  # fmt: skip
 
 APIS = ("client", "admin", "health")
@@ -56,6 +57,17 @@ def base_url(value: Any) -> str | None:
     return (
         None if value == "" or value.startswith(("http://", "https://")) else "a URL with http:// or https://"
     )
+
+
+def server_names(values: tuple[str, ...]) -> str | None:
+    """Names of servers."""
+    return None if all(map(is_valid_server_name, values)) else "a list of host names, with :port if need be"
+
+
+def jwt_algorithm(value: str) -> str | None:
+    """An algorithm that tokens are signed with, and that proves something."""
+    known = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA")
+    return None if value in known else "one of " + ", ".join(known)
 
 
 def web_page(value: str) -> str | None:

@@ -8,6 +8,10 @@ from typing import Literal
 
 from homeserver.config import checks
 from homeserver.config.accounts import (
+    IdentitySection,
+    JwtSection,
+    MailSection,
+    PhoneSection,
     Policy,
     RecaptchaSection,
     RegistrationMode,
@@ -18,11 +22,11 @@ from homeserver.config.keys import at_least, between, key, one_of, section
 from homeserver.config.oauth import OAuthSection
 
 __all__ = [
-    "Configuration", "DatabaseSection", "E2eeSection", "LimitsSection", "Listener", "LoggingSection",
-    "MetricsSection", "OutgoingSection", "PasswordsSection", "Policy", "PresenceSection", "RateLimit",
-    "RateLimitsSection", "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection",
-    "RoomsSection", "SpamLimitsSection", "TermsSection", "ToDeviceSection",
-    "TokensSection",
+    "Configuration", "DatabaseSection", "E2eeSection", "IdentitySection", "JwtSection", "LimitsSection",
+    "Listener", "LoggingSection", "MailSection", "MetricsSection", "OutgoingSection",
+    "PasswordsSection", "PhoneSection", "Policy", "PresenceSection", "RateLimit", "RateLimitsSection",
+    "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection",
+    "SpamLimitsSection", "TermsSection", "ToDeviceSection", "TokensSection",
 ]  # fmt: skip
 
 Publication = Literal["everyone", "admins"]
@@ -243,6 +247,10 @@ class Configuration:
     oauth: OAuthSection = section(OAuthSection, "signing in by OAuth 2.0")
     terms: TermsSection = section(TermsSection, "what new users accept")
     recaptcha: RecaptchaSection = section(RecaptchaSection, "a riddle that new users solve")
+    mail: MailSection = section(MailSection, "the mail server through which e-mail goes out")
+    phone: PhoneSection = section(PhoneSection, "text messages to phones")
+    identity: IdentitySection = section(IdentitySection, "identity servers")
+    jwt: JwtSection = section(JwtSection, "logging in with a token of another service")
     tokens: TokensSection = section(TokensSection, "access tokens")
     rooms: RoomsSection = section(RoomsSection, "rooms")
     retention: RetentionSection = section(RetentionSection, "for how long rooms keep their timelines")

@@ -177,6 +177,10 @@ def _contradictions(made: Configuration) -> list[Mistake]:
         mistakes.append(
             Mistake("listeners", "the same address and port twice", "different addresses or ports")
         )
+    if made.registration.requires_email and not made.mail.host:
+        mistakes.append(Mistake("mail.host", "none", "a mail server with registration.requires_email"))
+    if made.mail.host and not made.mail.sender:
+        mistakes.append(Mistake("mail.sender", "none", "an address that e-mail comes from, with mail.host"))
     mistakes += [
         Mistake(f"terms.policies[{place}].url", "none", "where the document is read")
         for place, one in enumerate(made.terms.policies)

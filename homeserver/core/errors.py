@@ -15,9 +15,10 @@ __all__ = [
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidSignature", "InvalidUsername",
     "InviteBlocked", "KeyTooLarge", "LimitExceeded", "LockedOut", "MatrixError", "MethodNotAllowed",
     "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse",
-    "ServerNotTrusted", "TooLarge", "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable",
-    "UnknownError", "UnknownPos", "UnknownToken", "Unrecognized", "UnsupportedRoomVersion",
-    "UserDeactivated", "UserInUse", "UserLocked", "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
+    "ServerNotTrusted", "ThreepidAuthFailed", "ThreepidDenied", "ThreepidInUse", "TooLarge",
+    "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos",
+    "UnknownToken", "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
+    "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
 ]  # fmt: skip
 
 
@@ -178,6 +179,24 @@ class ServerNotTrusted(MatrixError):
     """The client names another server, such as an identity server, that this one does not trust."""
 
     errcode = "M_SERVER_NOT_TRUSTED"
+
+
+class ThreepidAuthFailed(MatrixError):
+    """An address was not shown to be the user's."""
+
+    errcode = "M_THREEPID_AUTH_FAILED"
+
+
+class ThreepidDenied(MatrixError):
+    """An address of a kind that this server does not take."""
+
+    errcode = "M_THREEPID_DENIED"
+
+
+class ThreepidInUse(MatrixError):
+    """Another account has the address."""
+
+    errcode = "M_THREEPID_IN_USE"
 
 
 class TooLarge(MatrixError):

@@ -12,6 +12,7 @@ __all__ = [
 
 # What only its user could use. Devices, with their keys and tokens, go on their own way.
 _STRIPPED = (
+    "DELETE FROM account_threepids WHERE user_id = %s",
     "DELETE FROM short_lived_tokens WHERE user_id = %s",
     "DELETE FROM cross_signing_keys WHERE user_id = %s",
     "DELETE FROM key_signatures WHERE user_id = %s",

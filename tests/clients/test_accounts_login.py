@@ -53,7 +53,7 @@ async def test_the_legacy_form_still_works(server):
         ({**WITH_PASSWORD, "user": "nobody"}, 403, "M_FORBIDDEN"),
         ({**WITH_PASSWORD, "user": "nul\0"}, 403, "M_FORBIDDEN"),
         ({**WITH_PASSWORD, "user": "@alice:elsewhere"}, 403, "M_FORBIDDEN"),
-        ({**WITH_PASSWORD, "identifier": {"type": "m.id.phone"}}, 400, "M_UNKNOWN"),
+        ({**WITH_PASSWORD, "identifier": {"type": "m.id.other"}}, 400, "M_UNKNOWN"),
         ({**WITH_PASSWORD, "identifier": {"type": "m.id.user"}}, 400, "M_MISSING_PARAM"),
     ],
 )

@@ -17,6 +17,7 @@ from clients.endpoints.well_known import WellKnownEndpoints
 from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.guests import Guests
+from homeserver.accounts.jwt_login import JwtLogins
 from homeserver.accounts.login import Logins
 from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
@@ -26,6 +27,7 @@ from homeserver.accounts.short_lived_tokens import ShortLivedTokens
 from homeserver.accounts.stages import Stages
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.config.accounts import RegistrationSection
 from homeserver.http.dispatch import Dispatcher, RawRequest
 from homeserver.http.endpoint import endpoints_of
 from homeserver.http.router import Router
@@ -81,9 +83,11 @@ class AccountsServer:
         known_max=1_000,
         shared_secret=SHARED_SECRET,
         optional_stages=None,
+        jwt_rules=None,
     ):
         self.database = database
         self.optional_stages = optional_stages or {}
+        self.jwt_rules = jwt_rules
         self.account_data = RememberedAccountData()
         self.clock = MovableClock()
         self.propagation = RememberedPropagation()
@@ -137,7 +141,9 @@ class AccountsServer:
                 server_name=SERVER_NAME,
                 **asked,
             ),
-            CapabilitiesEndpoints(default_room_version="12", delayed_event_ms_max=1),
+            CapabilitiesEndpoints(
+                default_room_version="12", delayed_event_ms_max=1, may_change_addresses=False
+            ),
             AuthFallbackEndpoints(interactive=self.interactive, stages=self.stages),
             DevicesEndpoints(devices=self.devices, reauthentication=reauthentication),
             LoginEndpoints(
@@ -145,6 +151,7 @@ class AccountsServer:
                 access_tokens=self.access_tokens,
                 devices=self.devices,
                 login_tokens=self.login_tokens,
+                jwt_logins=self._jwt_logins(),
                 server_name=SERVER_NAME,
                 base_url="http://127.0.0.1:8008",
             ),
@@ -155,13 +162,18 @@ class AccountsServer:
                 stages=self.stages,
                 account_data=self.account_data,
                 guests=self.guests,
-                mode=mode,
+                policy=RegistrationSection(mode=mode),
                 server_name=SERVER_NAME,
                 **asked,
             ),
             VersionsEndpoints(software_version="0.1.0"),
             WellKnownEndpoints(base_url="http://127.0.0.1:8008", extra={"m.tile_server": {}}),
         ]
+
+    def _jwt_logins(self):
+        if self.jwt_rules is None:
+            return None
+        return JwtLogins(rules=self.jwt_rules, registration=self.registration, clock=self.clock)
 
     def _observe(self, observation):
         if isinstance(observation, RequestFailed):

@@ -1,0 +1,125 @@
+"""The e-mail addresses and phone numbers of whoever asks."""
+
+from typing import Any
+
+import msgspec
+
+from homeserver.accounts.addresses import canonical_address
+from homeserver.accounts.identity_servers import IdentityServers
+from homeserver.accounts.reauthentication import Reauthentication
+from homeserver.accounts.threepids import Threepids
+from homeserver.http.endpoint import RateLimit, endpoint
+from homeserver.http.request import Request
+from homeserver.http.response import Response, json_response
+
+__all__ = ["AddBody", "AddressBody", "BindBody", "ThreepidsEndpoints"]
+
+_API = "https://spec.matrix.org/v1.19/client-server-api/"
+_3PID = "/_matrix/client/v3/account/3pid"
+
+
+class AddBody(msgspec.Struct):
+    """Which validated address to add, and how the user shows that they may."""
+
+    sid: str
+    client_secret: str
+    auth: dict[str, Any] | None = None
+
+
+class BindBody(msgspec.Struct):
+    """Which validated address to bind, and at which identity server."""
+
+    sid: str
+    client_secret: str
+    id_server: str
+    id_access_token: str
+
+
+class AddressBody(msgspec.Struct):
+    """An address."""
+
+    medium: str
+    address: str
+    id_server: str | None = None
+
+
+class ThreepidsEndpoints:
+    """Lists, adds and removes addresses.
+
+    Args:
+        threepids: keeps them.
+        reauthentication: asks for the password before one is added: by an address a password can be reset.
+        identity_servers: tell others of addresses.
+    """
+
+    def __init__(
+        self, *, threepids: Threepids, reauthentication: Reauthentication, identity_servers: IdentityServers
+    ) -> None:
+        self._threepids = threepids
+        self._reauthentication = reauthentication
+        self._identity_servers = identity_servers
+
+    @endpoint("GET", _3PID, spec=_API + "#get_matrixclientv3account3pid")
+    async def list_threepids(self, request: Request) -> Response:
+        """List the addresses of the account."""
+        rows = await self._threepids.of_user(request.requester.user_id)
+        listed = [
+            {
+                "medium": row.medium, "address": row.address, "validated_at": row.validated_ms,
+                "added_at": row.added_ms,
+            }
+            for row in rows
+        ]  # fmt: skip
+        return json_response({"threepids": listed})
+
+    @endpoint(
+        "POST", _3PID + "/add", rate_limit=RateLimit.PROFILE, body=AddBody,
+        spec=_API + "#post_matrixclientv3account3pidadd",
+    )  # fmt: skip
+    async def add_threepid(self, request: Request) -> Response:
+        """Add an address that was validated."""
+        body: AddBody = request.body
+        return await self._add(request.requester.user_id, body.sid, body.client_secret, body.auth)
+
+    @endpoint(
+        "POST", _3PID + "/delete", rate_limit=RateLimit.PROFILE, body=AddressBody,
+        spec=_API + "#post_matrixclientv3account3piddelete",
+    )  # fmt: skip
+    async def delete_threepid(self, request: Request) -> Response:
+        """Take an address from the account."""
+        body: AddressBody = request.body
+        address = canonical_address(body.medium, body.address)
+        await self._threepids.delete(request.requester.user_id, body.medium, address)
+        return _unbound()
+
+    @endpoint(
+        "POST", _3PID + "/bind", rate_limit=RateLimit.PROFILE, body=BindBody,
+        spec=_API + "#post_matrixclientv3account3pidbind",
+    )  # fmt: skip
+    async def bind_threepid(self, request: Request) -> Response:
+        """Have an identity server tell others of an address that was validated there."""
+        body: BindBody = request.body
+        await self._identity_servers.bind(
+            request.requester.user_id, body.id_server, body.id_access_token, body.sid, body.client_secret
+        )
+        return json_response({})
+
+    @endpoint(
+        "POST", _3PID + "/unbind", rate_limit=RateLimit.PROFILE, body=AddressBody,
+        spec=_API + "#post_matrixclientv3account3pidunbind",
+    )  # fmt: skip
+    async def unbind_threepid(self, request: Request) -> Response:
+        """Say that no identity server was told to forget an address."""
+        body: AddressBody = request.body
+        canonical_address(body.medium, body.address)
+        return _unbound()
+
+    async def _add(self, user_id: str, sid: str, client_secret: str, auth: object) -> Response:
+        await self._reauthentication.require(user_id, "add an address", auth, parameters=[sid])
+        await self._threepids.add(user_id, sid, client_secret)
+        return json_response({})
+
+
+def _unbound() -> Response:
+    # To unbind, a homeserver signs its request, and identity servers look its key up by federation.
+    return json_response({"id_server_unbind_result": "no-support"})
