@@ -6,11 +6,11 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#receipts
 import asyncio
 
 from homeserver.core.changes import ReceiptChange
-from homeserver.core.content.member import JOIN
 from homeserver.core.content.relation import THREAD, relation_of
-from homeserver.core.errors import Forbidden, InvalidParam, NotFound
+from homeserver.core.errors import InvalidParam, NotFound
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
+from homeserver.ephemeral.joined_room import JoinedRooms
 from homeserver.ephemeral.ports import NoteActivity, ReadMarkerWriter
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
@@ -18,8 +18,7 @@ from storage.journal import Journal
 from storage.pool import Database
 from storage.tables import receipts
 from storage.tables.events import HIDDEN, Events, StoredEvent
-from storage.tables.memberships import Memberships
-from storage.tables.rooms import RoomRow, Rooms
+from storage.tables.rooms import RoomRow
 from storage.write import Write
 
 __all__ = ["FULLY_READ", "MAIN_THREAD", "READ", "READ_PRIVATE", "Receipts"]
@@ -51,13 +50,11 @@ class Receipts:
     ) -> None:  # fmt: skip
         self._database = database
         self._journal = journal
-        self._interning = interning
         self._read_markers = read_markers
         self._clock = clock
         self._note_activity = note_activity
         self._events = Events(database)
-        self._rooms = Rooms(database)
-        self._memberships = Memberships(database)
+        self._joined_rooms = JoinedRooms(database, interning)
 
     async def set(
         self, requester: Requester, room_id: str, type_: str, event_id: str, thread_id: str | None = None
@@ -73,7 +70,7 @@ class Receipts:
         if type_ not in _TYPES:
             raise InvalidParam(f"A receipt is one of {', '.join(_TYPES)}.")
         _check_thread(type_, thread_id)
-        room = await self._joined_room(requester, room_id)
+        room = await self._joined_rooms.find(room_id, requester.user_id)
         stored = await self._event(room, event_id)
         self._note_activity(requester.user_id, requester.device_id)
         if type_ == FULLY_READ:
@@ -91,15 +88,6 @@ class Receipts:
         write = Write()
         receipts.add(write, room.room_nid, change)
         await asyncio.shield(self._journal.append(write))
-
-    async def _joined_room(self, requester: Requester, room_id: str) -> RoomRow:
-        room = await self._rooms.find(room_id)
-        users = await self._interning.existing("user", (requester.user_id,))
-        if room is not None and users:
-            row = await self._memberships.one(room.room_nid, users[requester.user_id])
-            if row is not None and row.membership == JOIN:
-                return room
-        raise Forbidden("You are not in this room, or it does not exist.")
 
     async def _event(self, room: RoomRow, event_id: str) -> StoredEvent:
         stored = await self._events.by_id(event_id)

@@ -8,15 +8,14 @@ from collections.abc import Callable, Sequence
 
 from homeserver.core.changes import Change, EventChange, TypingChange
 from homeserver.core.content.member import JOIN, membership_of
-from homeserver.core.errors import Forbidden, LimitExceeded
+from homeserver.core.errors import LimitExceeded
 from homeserver.core.positions import SnowflakeClock
 from homeserver.core.requester import Requester
+from homeserver.ephemeral.joined_room import JoinedRooms
 from homeserver.ephemeral.ports import NoteActivity
 from homeserver.runtime.clock import Clock
 from storage.interning import Interning
 from storage.pool import Database
-from storage.tables.memberships import Memberships
-from storage.tables.rooms import Rooms
 
 __all__ = ["TIMEOUT_MS_DEFAULT", "TIMEOUT_MS_MAX", "Typing"]
 
@@ -42,9 +41,7 @@ class Typing:
         self, *, database: Database, interning: Interning, snowflakes: SnowflakeClock,
         publish: Callable[[Sequence[Change]], None], clock: Clock, note_activity: NoteActivity,
     ) -> None:  # fmt: skip
-        self._rooms = Rooms(database)
-        self._memberships = Memberships(database)
-        self._interning = interning
+        self._joined_rooms = JoinedRooms(database, interning)
         self._snowflakes = snowflakes
         self._publish = publish
         self._clock = clock
@@ -58,7 +55,7 @@ class Typing:
             Forbidden: the user is not in the room.
             LimitExceeded: too many type already.
         """
-        await self._check_joined(requester.user_id, room_id)
+        await self._joined_rooms.find(room_id, requester.user_id)
         if timeout_ms is None:
             self.stop(requester.user_id, room_id)
             return
@@ -110,12 +107,3 @@ class Typing:
     def _tell(self, room_id: str) -> None:
         position = self._snowflakes.next(self._clock.now_ms())
         self._publish([TypingChange(position, room_id, tuple(self._typing.get(room_id, ())))])
-
-    async def _check_joined(self, user_id: str, room_id: str) -> None:
-        room = await self._rooms.find(room_id)
-        users = await self._interning.existing("user", (user_id,))
-        if room is not None and users:
-            row = await self._memberships.one(room.room_nid, users[user_id])
-            if row is not None and row.membership == JOIN:
-                return
-        raise Forbidden("You are not in this room, or it does not exist.")

@@ -122,10 +122,13 @@ class Run:
 
     def request(self, user_id, since, session_id=0):
         room = {"timeline": {"limit": self.limit}, "state": {"lazy_load_members": self.is_lazy}}
+        session_id = session_id or 10 + USERS.index(user_id)
         return SyncRequest(
-            requester(user_id, session_id or 10 + USERS.index(user_id)), filter=parse_filter({"room": room}), since=parse_since(since),
+            requester(user_id, session_id),
+            filter=parse_filter({"room": room}),
+            since=parse_since(since),
             use_state_after=self.use_state_after,
-        )  # fmt: skip
+        )
 
     async def ask(self, user_id, since, session_id=0):
         request = self.request(user_id, since, session_id)
