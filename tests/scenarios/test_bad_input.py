@@ -148,6 +148,16 @@ known_keys = st.sampled_from(
         "default_action",
         "order",
         "tags",
+        "device_keys",
+        "one_time_keys",
+        "fallback_keys",
+        "algorithms",
+        "keys",
+        "signatures",
+        "usage",
+        "master_key",
+        "self_signing_key",
+        "user_signing_key",
     ]
 )
 objects = st.dictionaries(known_keys | st.text(max_size=8), json_values, max_size=6)
