@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from homeserver.core.auth.check import authorize
 from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.changes import Change, EventChange, StickyChange
+from homeserver.core.content.policy import policy_server_of
 from homeserver.core.errors import MatrixError, NotFound
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.sticky import STICKY
@@ -31,6 +32,7 @@ __all__ = ["StickyRechecks"]
 EVENTS_PER_ROOM_MAX = 100
 ROOMS_MAX = 10_000
 _CREATE: StateKey = ("m.room.create", "")
+_POLICY: StateKey = ("m.room.policy", "")
 _RETRY_S = 5.0
 
 
@@ -160,7 +162,10 @@ class StickyRechecks:
 
 def _is_allowed(room: RoomActor, event: Event) -> bool:
     keys = auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content)
-    return authorize(event, room.state.select((_CREATE, *keys))) is None
+    state = room.state.select((_CREATE, _POLICY, *keys))
+    if policy_server_of(state.pop(_POLICY, None)) is not None:
+        return False  # it was refused by the policy server, or never shown to it
+    return authorize(event, state) is None
 
 
 def _changes_state(change: EventChange) -> bool:

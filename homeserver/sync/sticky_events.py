@@ -99,8 +99,22 @@ class StickyEvents:
         lowest = 0 if look.fresh else look.after
         if self._live.knows_all_after(lowest, look.now_ms):
             due = sorted(self._from_memory(look), key=lambda shown: shown.position)
-            return _part(due, look)
-        return await self._from_storage(look)
+            part = _part(due, look)
+        else:
+            part = await self._from_storage(look)
+        if look.fresh and part.rooms:
+            await self._leave_out_erased(look, part)
+        return part
+
+    async def _leave_out_erased(self, look: StickyLook, part: StickyPart) -> None:
+        """Tell who comes into a room nothing of what erased users said there."""
+        fresh = [room_id for room_id in look.fresh if room_id in part.rooms]
+        senders = {shown.event.sender for room_id in fresh for shown in part.rooms[room_id]}
+        erased = await self._reads.erased_among(senders) if senders else ()
+        for room_id in fresh if erased else ():
+            kept = [shown for shown in part.rooms.pop(room_id) if shown.event.sender not in erased]
+            if kept:
+                part.rooms[room_id] = kept
 
     def _from_memory(self, look: StickyLook) -> Iterator[TimelineEvent]:
         for rooms, is_fresh in ((look.fresh, True), (look.rooms, False)):

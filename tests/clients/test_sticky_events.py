@@ -217,3 +217,15 @@ async def test_the_delayed_event_endpoint_takes_a_duration_but_not_for_state(ali
 async def test_it_is_announced(rooms_server):
     _, answer = await rooms_server.call("GET", "/_matrix/client/versions")
     assert answer["unstable_features"]["org.matrix.msc4354"] is True
+
+
+async def test_who_comes_in_is_not_told_what_an_erased_user_said(rooms_server, alice, bob, carol, room):
+    await call(bob, room)
+    kept = await call(alice, room)
+    await talk(alice, room)
+    since, _ = await sync(carol, room)
+    await rooms_server.storage.reads.erased_users.add(bob.user_id, 1)
+    await carol.act(room, "join")
+    _, part = await sync(carol, room, since)
+
+    assert sticky_in(part) == [kept]

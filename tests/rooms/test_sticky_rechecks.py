@@ -131,3 +131,19 @@ async def test_what_cannot_be_checked_just_now_stays_due(a, b, room, rechecks, m
     assert room in rechecks._due
     await rechecks.work()
     assert not rechecks._due
+
+
+async def test_in_a_room_with_a_policy_server_none_passes_later(a, b, room, rechecks):
+    policy = {"via": "policy.example", "public_keys": {"ed25519": "A" * 43}}
+    await a.send(room, ALICE, "m.room.policy", policy, "")
+    await soft_failed(a, b, room)
+    await a.send(room, ALICE, "m.room.member", {"membership": "leave"}, BOB)
+    await a.accept("b.example", room, await a.member_event(room, BOB, {"membership": "join"}))
+    rechecks.follow(a.published)
+    await rechecks.work()
+
+    assert (await told(a, room), passed(a)) == ([], [])
+    await a.send(room, ALICE, "m.room.policy", {}, "")
+    rechecks.follow(a.published)
+    await rechecks.work()
+    assert len(passed(a)) == 1

@@ -4,10 +4,11 @@ from homeserver.core.changes import AccountDataChange
 from homeserver.sync.reads import StoredReads
 from storage.interning import Interning
 from storage.tables import account_data
-from storage.tables.events import EventNumbers, EventPlace, add_event, add_redaction
+from storage.tables.events import EventFlags, EventNumbers, EventPlace, add_event, add_redaction
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.rooms import ROOM_INSERT, Rooms, add_room_tip
 from storage.tables.state import add_state
+from storage.tables.sticky_events import add_sticky_event
 from storage.write import Write
 from tests.sync.sync_world import RULES, World
 
@@ -67,6 +68,9 @@ class StoredWorld(World):
         )  # fmt: skip
         numbers = EventNumbers(type_nid, sender_nid, key_nid)
         add_event(write, event, room_nid, numbers, EventPlace(change.position, 0))
+        add_sticky_event(
+            write, event, room_nid=room_nid, position=change.position, flags=EventFlags.NONE
+        )
         if key_nid is not None:
             add_state(
                 write, room_nid=room_nid, type_nid=type_nid, state_key_nid=key_nid, position=change.position,

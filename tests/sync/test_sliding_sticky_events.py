@@ -7,7 +7,7 @@ import pytest
 
 from homeserver.core.errors import InvalidParam
 from tests.sync.sliding_world import room_list
-from tests.sync.sync_asking import ALICE, BOB, ROOM
+from tests.sync.sync_asking import ALICE, BOB, ROOM, ids
 
 NAME = "org.matrix.msc4354.sticky_events"
 HOUR_MS = 3_600_000
@@ -26,9 +26,7 @@ class Device:
     async def ask(self, **options):
         """Ask; returns what is told, by room: the IDs."""
         part = await self.ask_whole(**options)
-        return {
-            room_id: [event["event_id"] for event in room["events"]] for room_id, room in part["rooms"].items()
-        }
+        return {room_id: ids(room) for room_id, room in part["rooms"].items()}
 
     async def ask_whole(self, *, timeout_ms=0, **options):
         extension = {"enabled": True, **options}

@@ -9,7 +9,7 @@ from homeserver.core.errors import UnknownPos
 from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.filters import parse_filter
 from homeserver.sync.request import SyncRequest, parse_since
-from tests.sync.sliding_world import room_list
+from tests.sync.sliding_world import StoredSlidingWorld, room_list
 from tests.sync.sync_asking import ALICE, BOB
 from tests.sync.sync_world import requester
 
@@ -47,6 +47,7 @@ class Classic(Told):
         request = SyncRequest(
             requester(BOB), filter=parse_filter(wanted), since=parse_since(self.since)
         )
+        await self.world.store()
         answer = orjson.loads(await self.world.sync.respond(request))
         self.since = answer["next_batch"]
         for room_id, part in answer.get("rooms", {}).get("join", {}).items():
@@ -106,13 +107,26 @@ async def act(world, chance):
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("kind", [Classic, Sliding])
 async def test_every_sticky_event_is_told(sliding, kind, seed):
+    await go(sliding, kind, seed, steps=120)
+
+
+@pytest.mark.parametrize("kind", [Classic, Sliding])
+async def test_every_sticky_event_is_told_from_the_real_database(database, kind):
+    world = StoredSlidingWorld(database)
+    await world.start()
+    await go(world, kind, 1, steps=60)
+    world.stop()
+
+
+async def go(world, kind, seed, *, steps):
+    """Let things happen and ask now and then."""
     chance = random.Random(seed)
     for room_id in ROOMS:
-        sliding.create(room_id, ALICE, chance.choice(["shared", "joined"]))
-    client = kind(sliding)
-    for _ in range(120):
+        world.create(room_id, ALICE, chance.choice(["shared", "joined"]))
+    client = kind(world)
+    for _ in range(steps):
         for _ in range(chance.randint(1, 4)):
-            await act(sliding, chance)
+            await act(world, chance)
         if kind is Sliding and chance.random() < 0.1:
             client.pos = None
         more = await asked(client, chance)
