@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test simulate check bench bench-live bench-rooms lock clean
+.PHONY: install run test simulate check bench bench-live bench-rooms bench-devices lock clean browser
 
 install: $(VENV)/.installed
 
@@ -57,8 +57,20 @@ bench-live: install
 	  $(BIN)/homeserver load --fresh --rate 200 --transport $$transport || exit 1; \
 	done
 
+bench-devices: install
+	$(BIN)/python -m tests.benchmarks.to_device
+
 bench-rooms: install
 	$(BIN)/python -m tests.benchmarks.large_rooms $(ARGS)
+
+BROWSER := tests/browser
+$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json .venv-interop/.installed
+	@cd $(BROWSER) && PATH="$(CURDIR)/.venv-interop/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# SCREENSHOTS=DIRECTORY keeps what Chromium showed.
+browser: install $(BROWSER)/node_modules/.installed
+	$(BIN)/pytest -q tests/scenarios/test_oauth_in_chromium.py $(ARGS)
 
 lock:
 	cd requirements && for set in server dev interop; do \

@@ -4,7 +4,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from homeserver.e2ee.inbox_sizes import InboxSizes
 from homeserver.e2ee.ports import Ignoring, RemoteDevices
 from homeserver.runtime.observation import Level, Observation, Observer
 from storage.journal import Journal, WriteRefused
-from storage.tables import devices, to_device
+from storage.tables import to_device
 from storage.tables.queries import Queries
 from storage.write import Write
 
@@ -129,9 +129,12 @@ class ToDevice:
     async def _send(self, key: _Key, local: Messages, remote: Messages) -> None:
         user_id, device_id, event_type, transaction_id = key
         sender = (user_id, device_id)
-        if await to_device.is_sent(self._queries, sender, event_type, transaction_id):
+        devices = await to_device.devices_to_reach(
+            self._queries, sender, event_type, transaction_id, local
+        )
+        if devices is None:
             return
-        encoded = await self._addressed(user_id, event_type, local)
+        encoded = await self._addressed(user_id, event_type, local, devices)
         write = Write()
         change = ToDeviceChange(self._journal.next_position(), encoded)
         to_device.add(write, change, sender=sender, event_type=event_type, transaction_id=transaction_id)
@@ -163,16 +166,16 @@ class ToDevice:
         return local, remote
 
     async def _addressed(
-        self, sender: str, event_type: str, local: Messages
+        self, sender: str, event_type: str, local: Messages, devices: Sequence[tuple[str, str]]
     ) -> tuple[tuple[str, str, bytes], ...]:
         """Find out which devices get which event."""
-        if not local:
+        if not devices:
             return ()
         ignoring = await self._ignoring.ignoring(sender, local)
         encode = _Encoder(sender, event_type)
         found: list[tuple[str, str, bytes]] = []
         size_bytes = 0
-        for user_id, device_id in await devices.of_users(self._queries, [*local]):
+        for user_id, device_id in devices:
             contents = local[user_id]
             content = contents.get(device_id)
             if content is None:

@@ -17,6 +17,7 @@ QUERY_PARAMETERS_MAX = 200
 _LONG, _LONG_MAX = 32, 4_096
 _LONG_TEXTS_MAX = 500
 
+_CONTAINERS = frozenset((dict, list))
 _NO_QUERY: Mapping[str, list[str]] = MappingProxyType({})
 
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -123,8 +124,8 @@ def _check_depth(value: Any, depth_max: int) -> None:
         level = [
             child
             for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _CONTAINERS  # orjson makes no others, and this takes a third of the time
         ]
     if level:
         raise BadJson(f"The body is nested deeper than {depth_max} levels.")

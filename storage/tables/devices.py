@@ -1,12 +1,12 @@
 """Table family `devices`: the devices of local users. Deleting one deletes its session and tokens."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.tables import to_device
 from storage.tables.queries import Queries
 
-__all__ = ["DeviceRow", "delete", "ensure", "find", "lock", "of_user", "of_users", "rename"]
+__all__ = ["DeviceRow", "delete", "ensure", "find", "lock", "of_user", "rename"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,6 @@ async def of_user(queries: Queries, user_id: str) -> list[DeviceRow]:
         user_id,
     )
     return [DeviceRow(*row) for row in rows]
-
-
-async def of_users(queries: Queries, user_ids: Collection[str]) -> list[tuple[str, str]]:
-    """All devices of some users: (user ID, device ID), by user."""
-    rows = await queries.fetch(
-        "SELECT user_id, device_id FROM devices WHERE user_id = ANY(%b::text[]) ORDER BY user_id, device_id",
-        list(user_ids),
-    )
-    return [(user_id, device_id) for user_id, device_id in rows]
 
 
 async def find(queries: Queries, user_id: str, device_id: str) -> DeviceRow | None:

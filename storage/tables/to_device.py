@@ -8,8 +8,8 @@ from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
 __all__ = [
-    "MESSAGE_INSERT", "TRANSACTION_INSERT", "add", "delete", "delete_of", "expire_transactions",
-    "expire_unparted", "is_sent", "sizes", "waiting",
+    "MESSAGE_INSERT", "TRANSACTION_INSERT", "add", "delete", "delete_of", "devices_to_reach",
+    "expire_transactions", "expire_unparted", "is_sent", "sizes", "waiting",
 ]  # fmt: skip
 
 MESSAGE_INSERT = Statement(
@@ -65,6 +65,19 @@ async def is_sent(queries: Queries, sender: tuple[str, str], event_type: str, tr
         *sender, transaction_id, event_type,
     )  # fmt: skip
     return row is not None
+
+
+async def devices_to_reach(
+    queries: Queries, sender: tuple[str, str], event_type: str, transaction_id: str, user_ids: Collection[str]
+) -> list[tuple[str, str]] | None:
+    """All devices of some users, (user ID, device ID); None if the sender has sent this before."""
+    rows = await queries.fetch(
+        "SELECT user_id, device_id FROM devices WHERE user_id = ANY(%b::text[]) UNION ALL"
+        " SELECT NULL, NULL FROM to_device_transactions"
+        " WHERE user_id = %b AND device_id = %b AND transaction_id = %b AND event_type = %b",
+        list(user_ids), *sender, transaction_id, event_type,
+    )  # fmt: skip
+    return None if rows and rows[-1][0] is None else [(user_id, device_id) for user_id, device_id in rows]
 
 
 async def waiting(
