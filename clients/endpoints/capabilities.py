@@ -41,6 +41,8 @@ class CapabilitiesEndpoints:
             },
         }
         self._answer = json_response({"capabilities": capabilities})
+        moderation = {"m.account_moderation": {"suspend": True, "lock": True}}
+        self._answer_to_admins = json_response({"capabilities": {**capabilities, **moderation}})
 
     @endpoint(
         "GET",
@@ -49,5 +51,4 @@ class CapabilitiesEndpoints:
     )
     async def get_capabilities(self, request: Request) -> Response:
         """Tell the capabilities."""
-        del request
-        return self._answer
+        return self._answer_to_admins if request.requester.is_admin else self._answer

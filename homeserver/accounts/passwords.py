@@ -1,8 +1,11 @@
 """Passwords: argon2id, computed in a bounded thread pool so that the loop never waits for it."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -15,9 +18,17 @@ __all__ = ["PASSWORD_CHARACTERS_MAX", "Passwords"]
 PASSWORD_CHARACTERS_MAX = 512
 """Longer ones are refused: hashing a body full of password is work that a stranger could cause."""
 
+_NICENESS = 10
 _NOBODYS_PASSWORD = "hashed where there is no account, so that the answer takes as long"  # noqa: S105 - nobody's
 
 Result = TypeVar("Result")
+
+
+def _give_way() -> None:
+    """Let the loop go first where there are fewer cores than work: nobody waits for a hash as for a message."""
+    with suppress(OSError, AttributeError):
+        # On Linux a priority is a thread's own.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 class Passwords:
@@ -45,7 +56,9 @@ class Passwords:
         assert threads >= 1
         assert waiting_max >= 1
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="passwords")
+        self._pool = ThreadPoolExecutor(
+            max_workers=threads, thread_name_prefix="passwords", initializer=_give_way
+        )
         self._length_min = length_min
         self._at_once_max = threads + waiting_max
         self._at_once = 0

@@ -1,4 +1,7 @@
 import asyncio
+import os
+import sys
+import threading
 
 import pytest
 
@@ -46,3 +49,15 @@ async def test_passwords_have_bounds(passwords, password):
     with pytest.raises(WeakPassword):
         passwords.check_acceptable(password)
     passwords.check_acceptable("eight888")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+async def test_hashes_give_way_to_the_loop():
+    passwords = Passwords(memory_kib=8, time_cost=1)
+    of_threads = await passwords._in_pool(
+        lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    )
+    of_loop = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await passwords.close()
+
+    assert of_threads > of_loop

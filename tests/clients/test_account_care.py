@@ -212,6 +212,13 @@ async def test_accounts_are_moderated_by_administrators_only(rooms_server, admin
         assert await rooms_server.call("GET", path, token=admin.token) == (200, {word: False})
 
 
+async def test_administrators_are_told_that_they_are(admin, alice):
+    told = {user: (await user.get("/capabilities"))["capabilities"] for user in (admin, alice)}
+
+    assert told[admin]["m.account_moderation"] == {"suspend": True, "lock": True}
+    assert "m.account_moderation" not in told[alice]
+
+
 async def test_whois_tells_from_where_a_user_was_seen(admin, alice, bob):
     own = await alice.get(f"/admin/whois/{alice.user_id}")
     same = await admin.get(f"/admin/whois/{alice.user_id}")

@@ -14,6 +14,8 @@ import clients.endpoints
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(240)]
 
+_PAGES = ("/fallback/web", "/email/validate")
+"""What people see in a browser: their errors are pages too."""
 _PASSWORD = "correct horse battery staple"
 
 
@@ -278,7 +280,7 @@ def test_arbitrary_input_never_gives_a_500(caller, group):
         target = _fill(path, data, caller) + (f"?{text}" if text else "")
         status, answer = caller.call(method, target, body)
         assert status < 500, (method, target, body, answer)
-        if status >= 400:
+        if status >= 400 and not (answer is None and path.endswith(_PAGES)):
             # Interactive authentication answers with its flows until a stage has failed.
             told = "flows" in answer or (answer["errcode"].startswith("M_") and answer["error"])
             assert told, (method, target, body, answer)
