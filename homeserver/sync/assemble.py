@@ -90,7 +90,7 @@ class Assembler:
         self._streams: tuple[Stream, ...] = (
             self._joined,
             OfferedRooms(reads),
-            LeftRooms(timelines=timelines, states=states, sights=sights),
+            LeftRooms(reads=reads, timelines=timelines, states=states, sights=sights),
             self._account_data,
             self._ephemeral,
             self._presence,

@@ -61,12 +61,26 @@ class RoomStates:
             self._tell(window, room_id, events)
         return self._filtered(window, room_id, events)
 
+    async def heroes(
+        self, window: Window, room_id: str, timeline: Timeline, heroes: Iterable[str], told: Iterable[Event]
+    ) -> list[Event]:
+        """The members by whom the room is named that a lazily loading client lacks, beside what is told."""
+        there = {event.state_key for event in told if event.type == MEMBER}
+        there |= {shown.event.state_key for shown in timeline.events if shown.event.type == MEMBER}
+        events = list(await self._untold(window, room_id, timeline, set(heroes) - there))
+        self._tell(window, room_id, events)
+        return self._filtered(window, room_id, events)
+
     async def _senders_untold(
         self, window: Window, room_id: str, timeline: Timeline, events: Iterable[Event]
     ) -> Sequence[Event]:
-        request = window.request
         there = {event.state_key for event in events if event.type == MEMBER}
-        senders: Iterable[str] = _senders(timeline) - there
+        return await self._untold(window, room_id, timeline, _senders(timeline) - there)
+
+    async def _untold(
+        self, window: Window, room_id: str, timeline: Timeline, user_ids: Iterable[str]
+    ) -> Sequence[Event]:
+        request, senders = window.request, user_ids
         if not request.filter.room.state.include_redundant_members:
             session_id = request.requester.session_id
             senders = self._lazy_members.untold(session_id, room_id, senders, window.since)

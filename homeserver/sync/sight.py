@@ -33,6 +33,15 @@ class Sight:
         """Whether the user may see the event at a position."""
         return position in self._own or self._history.is_visible(position)
 
+    def went(self, position: int) -> int | None:
+        """Where the user last went out of the room, at or before a position; None if they never did."""
+        place = bisect_right(self._positions, position)
+        while place:
+            if self._memberships[place - 1] == b"join" and self._memberships[place] != b"join":
+                return self._positions[place - 1]
+            place -= 1
+        return None
+
     def membership(self, position: int) -> bytes:
         """The user's membership at an event, changes that it made included."""
         return self._memberships[bisect_right(self._positions, position)]

@@ -86,7 +86,10 @@ class JoinedRooms:
             body.senders += [(room_id, sender) for sender in senders]
         summary = None
         if MEMBER in [shown.event.type for shown in timeline.events] or MEMBER in [e.type for e in state]:
-            summary = (await self._members.summary(room_id, window.user.user_id)).json()
+            now = await self._members.summary(room_id, window.user.user_id)
+            if wanted.lazy_load_members:
+                state += await self._states.heroes(window, room_id, timeline, now.heroes, state)
+            summary = now.json()
             body.is_shared = False
         if not (timeline.events or timeline.limited or state):
             return None  # the filters let nothing through
