@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from homeserver.accounts.oauth.cross_signing_resets import CrossSigningResets
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.core.errors import BadJson
 from homeserver.core.public_keys import MASTER, SELF_SIGNING, USER_SIGNING
@@ -32,14 +33,24 @@ class CrossSigningEndpoints:
         cross_signing: takes keys.
         signatures: takes signatures.
         reauthentication: has the user show once more who they are.
+        resets: has the user approve it on the account page, where a client got its session by OAuth 2.0.
+        reset_url: that page.
     """
 
     def __init__(
-        self, *, cross_signing: CrossSigning, signatures: Signatures, reauthentication: Reauthentication
+        self,
+        *,
+        cross_signing: CrossSigning,
+        signatures: Signatures,
+        reauthentication: Reauthentication,
+        resets: CrossSigningResets,
+        reset_url: str,
     ) -> None:
         self._cross_signing = cross_signing
         self._signatures = signatures
         self._reauthentication = reauthentication
+        self._resets = resets
+        self._reset_url = reset_url
 
     @endpoint(
         "POST",
@@ -62,6 +73,10 @@ class CrossSigningEndpoints:
 
         async def confirm() -> None:
             parameters = {usage: key.get("keys") for usage, key in given.items()}
+            if await self._resets.require(
+                request.requester, body.auth, parameters=parameters, url=self._reset_url
+            ):
+                return
             await self._reauthentication.require(
                 user_id, "replace cross-signing keys", body.auth, parameters=parameters
             )

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from clients.oauth.account_views import (
     ACTIONS,
     CANONICAL,
+    CROSS_SIGNING_RESET,
     DEACTIVATE,
     DEVICE_DELETE,
     DEVICE_VIEW,
@@ -25,6 +26,7 @@ from homeserver.accounts.deactivation import Deactivation
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.oauth.browser_sessions import Visit
 from homeserver.accounts.oauth.connected_clients import ConnectedClients
+from homeserver.accounts.oauth.cross_signing_resets import CrossSigningResets
 from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.core.errors import Forbidden, InvalidParam, MatrixError, UserSuspended
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
@@ -55,6 +57,7 @@ class AccountPageEndpoints:
         profiles: Profiles,
         profile_changes: ProfileChanges,
         deactivation: Deactivation,
+        resets: CrossSigningResets,
     ) -> None:
         self._browser = browser
         self._devices = devices
@@ -62,6 +65,7 @@ class AccountPageEndpoints:
         self._profiles = profiles
         self._profile_changes = profile_changes
         self._deactivation = deactivation
+        self._resets = resets
 
     @endpoint("GET", ACCOUNT, authentication=Authentication.NONE, rate_limit=RateLimit.READ, spec=_SPEC)
     async def get_page(self, request: Request) -> Response:
@@ -105,6 +109,10 @@ class AccountPageEndpoints:
             await self._devices.find(user_id, device_id)
             await self._devices.delete(user_id, [device_id])
             return redirect(_page_path(DEVICES_LIST))
+        if action == CROSS_SIGNING_RESET:
+            await self._browser.sessions.confirm(visit, form.get("password", ""))
+            await self._resets.approve(user_id)
+            return page("Approved", _APPROVED)
         if action == DEACTIVATE:
             if form.get("sure") != "yes":
                 raise Forbidden("Say that you are sure, or leave this page.")
@@ -142,8 +150,8 @@ class AccountPageEndpoints:
             name = str(profile.get("displayname", ""))
             inputs = field("name", "Your name, as others see it", complete="nickname", value=name, extra=" ")
             return self._browser.form(visit, _page_path(PROFILE), inputs + "<button>Save</button>")
-        if action == DEACTIVATE:
-            return self._browser.form(visit, _page_path(DEACTIVATE), _DEACTIVATION)
+        if action in _FORMS:
+            return self._browser.form(visit, _page_path(action), _FORMS[action])
         if action in {DEVICE_VIEW, DEVICE_DELETE} and device_id is not None:
             device = await self._devices.find(user_id, device_id)
             client = (await self._connected.of_user(user_id)).get(device_id)
@@ -162,7 +170,15 @@ def _asked(request: Request) -> tuple[str, str | None]:
     return (action if action in ACTIONS else DEVICES_LIST), device_id
 
 
+_PASSWORD = field("password", "Your password", kind="password", complete="current-password")
+_APPROVED = '<p role="status">Go back to your client and finish there, within ten minutes.</p>'
 _DEACTIVATED = '<p role="status">All your devices are signed out.</p>'
+_RESET = (
+    "<p>Your client wants to replace the keys by which others know you. Do this only if you have lost all"
+    " your devices and your recovery key: everybody will have to verify you again.</p>"
+    "<p>If you have not asked for it in your client just now, do not approve it.</p>"
+    f"{_PASSWORD}<button>Approve</button>"
+)
 _DEACTIVATION = (
     "<p>Nobody will be able to use this account again, you neither; its name stays taken."
     " It leaves all its rooms, and its keys are deleted, so that you cannot read encrypted messages.</p>"
@@ -170,6 +186,6 @@ _DEACTIVATION = (
     "Show what I said to nobody who joins a room later.</label>"
     '<label class="check"><input type="checkbox" name="sure" value="yes" required>'
     "Yes, deactivate my account for good.</label>"
-    + field("password", "Your password", kind="password", complete="current-password")
-    + "<button>Deactivate the account</button>"
+    f"{_PASSWORD}<button>Deactivate the account</button>"
 )
+_FORMS = {CROSS_SIGNING_RESET: _RESET, DEACTIVATE: _DEACTIVATION}

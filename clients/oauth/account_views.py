@@ -14,14 +14,15 @@ from homeserver.core.oauth.client_metadata import ClientMetadata
 from storage.tables.devices import DeviceRow
 
 __all__ = [
-    "ACTIONS", "CANONICAL", "DEACTIVATE", "DEVICES_LIST", "DEVICE_DELETE", "DEVICE_VIEW", "PROFILE",
-    "device_view", "devices_view", "frame",
+    "ACTIONS", "CANONICAL", "CROSS_SIGNING_RESET", "DEACTIVATE", "DEVICES_LIST", "DEVICE_DELETE",
+    "DEVICE_VIEW", "PROFILE", "device_view", "devices_view", "frame",
 ]  # fmt: skip
 
 PROFILE = "org.matrix.profile"
 DEVICES_LIST = "org.matrix.devices_list"
 DEVICE_VIEW = "org.matrix.device_view"
 DEVICE_DELETE = "org.matrix.device_delete"
+CROSS_SIGNING_RESET = "org.matrix.cross_signing_reset"
 DEACTIVATE = "org.matrix.account_deactivate"
 
 ACTIONS: Mapping[str, str] = MappingProxyType({
@@ -29,6 +30,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType({
     DEVICE_VIEW: "A device of yours",
     DEVICE_DELETE: "Sign a device out?",
     PROFILE: "Your profile",
+    CROSS_SIGNING_RESET: "Reset your identity?",
     DEACTIVATE: "Deactivate your account",
 })
 """The actions that clients can link to, with the titles of their pages."""

@@ -44,10 +44,19 @@ def languages_of(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in (*tags, *(one.partition("-")[0] for one in tags)) if tag))
 
 
-def consent(client: ClientMetadata, languages: tuple[str, ...], user_id: str, device_note: str) -> str:
+def consent(
+    client: ClientMetadata, languages: tuple[str, ...], user_id: str, device_note: str, *, is_proven: bool
+) -> str:
     """What a user reads before they decide, as HTML.
 
-    The name is the client's own word; what is proven is where the browser goes back to, so the host is shown.
+    The name is the client's own word, and so is its host, unless the browser goes back there.
+
+    Args:
+        client: who asks.
+        languages: of the reader.
+        user_id: for whose account.
+        device_note: as which device, HTML.
+        is_proven: the answer can reach nobody but the client's host.
     """
     name = client.shown_as("client_name", languages) or client.host
     links = [
@@ -55,9 +64,10 @@ def consent(client: ClientMetadata, languages: tuple[str, ...], user_id: str, de
         for label, field in (("Its terms", "tos_uri"), ("its privacy policy", "policy_uri"))
         if (uri := client.shown_as(field, languages))
     ]
+    origin = "from" if is_proven else "that says it is from"
     documents = f'<p class="faint">{", ".join(links)}</p>' if links else ""
     return (
-        f"<p><strong>{escape(name)}</strong>, a client from <strong>{escape(client.host)}</strong>,"
+        f"<p><strong>{escape(name)}</strong>, a client {origin} <strong>{escape(client.host)}</strong>,"
         f" asks to act as <strong>{escape(user_id)}</strong>:</p>"
         "<ul><li>to read and send messages, and to see and change everything in your account</li>"
         f"<li>{device_note}</li></ul>{documents}"
@@ -116,7 +126,10 @@ class AuthorizeEndpoints:
             first = REGISTER if asked.wants_new_account else LOGIN
             return redirect(login_path(_own_path(request), page_path=first))
         note = await self._device_note(visit.user_id, asked.scope.device_id)
-        content = consent(client, languages_of(request), visit.user_id, note)
+        content = consent(
+            client, languages_of(request), visit.user_id, note,
+            is_proven=asked.address.redirect_uri.startswith("https:"),
+        )  # fmt: skip
         buttons = (
             '<p><button name="decision" value="allow">Allow</button> '
             '<button name="decision" value="deny" class="second">Do not allow</button></p>'

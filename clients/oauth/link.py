@@ -84,7 +84,7 @@ class LinkEndpoints:
     ) -> Response:
         note = f"as the device <code>{escape(waiting.scope.device_id)}</code>"
         code = shown_code(waiting.user_code)
-        content = consent(waiting.metadata, languages, user_id, note)
+        content = consent(waiting.metadata, languages, user_id, note, is_proven=False)
         content += (
             f"<p>The code there must be <strong>{code}</strong>."
             " If somebody sent you here, do not allow it: they would read all that you can read.</p>"

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clients.oauth.account import AccountPageEndpoints
+from clients.oauth.account_views import CROSS_SIGNING_RESET
 from clients.oauth.authorize import AuthorizeEndpoints
 from clients.oauth.browser import Browser
 from clients.oauth.link import LinkEndpoints
+from clients.oauth.paths import ACCOUNT
 from clients.oauth.protocol import OAuthProtocolEndpoints
 from clients.oauth.sign_in import SignInEndpoints
 from homeserver.accounts.account_data import AccountData
@@ -15,6 +17,7 @@ from homeserver.accounts.oauth.browser_sessions import BrowserSessions
 from homeserver.accounts.oauth.clients import OAuthClients
 from homeserver.accounts.oauth.codes import AuthorizationCodes
 from homeserver.accounts.oauth.connected_clients import ConnectedClients
+from homeserver.accounts.oauth.cross_signing_resets import CrossSigningResets
 from homeserver.accounts.oauth.device_grants import DeviceGrants
 from homeserver.accounts.oauth.refresh_token_form import RefreshTokenForm
 from homeserver.accounts.oauth.sessions import OAuthSessions
@@ -27,7 +30,10 @@ from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 
-__all__ = ["OAuthServices", "build_oauth", "oauth_owners"]
+__all__ = ["RESET_PATH", "OAuthServices", "build_oauth", "oauth_owners"]
+
+RESET_PATH = f"{ACCOUNT}?action={CROSS_SIGNING_RESET}"
+"""Where users approve that a client replaces their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class OAuthServices:
     codes: AuthorizationCodes
     connected: ConnectedClients
     device_grants: DeviceGrants
+    resets: CrossSigningResets
     sessions: OAuthSessions
     registration: WebRegistration
 
@@ -75,6 +82,9 @@ def build_oauth(
         device_grants=DeviceGrants(
             database=database, clients=clients, sessions=sessions, clock=clock, randomness=randomness
         ),
+        resets=CrossSigningResets(
+            database=database, interactive=accounts.interactive, enabled=section.enabled
+        ),
         sessions=sessions,
         registration=WebRegistration(
             registration=accounts.registration, stages=accounts.stages, account_data=account_data,
@@ -103,7 +113,7 @@ def oauth_owners(
     devices = oauth.accounts.devices
     yield AccountPageEndpoints(
         browser=browser, devices=devices, connected=oauth.connected, profiles=profiles,
-        profile_changes=profile_changes, deactivation=deactivation,
+        profile_changes=profile_changes, deactivation=deactivation, resets=oauth.resets,
     )  # fmt: skip
     yield AuthorizeEndpoints(browser=browser, clients=oauth.clients, codes=oauth.codes, devices=devices)
     yield LinkEndpoints(browser=browser, device_grants=oauth.device_grants)

@@ -60,7 +60,7 @@ from homeserver.accounts.tags import Tags
 from homeserver.app.build import Services
 from homeserver.app.build_finding import FindingServices
 from homeserver.app.build_history import HistoryServices
-from homeserver.app.build_oauth import oauth_owners
+from homeserver.app.build_oauth import RESET_PATH, oauth_owners
 from homeserver.app.build_rooms import RoomServices
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
@@ -95,7 +95,8 @@ def build_edges(
         KeyBackupEndpoints(key_backups=services.encryption.key_backups),
         CrossSigningEndpoints(
             cross_signing=services.keys.cross_signing, signatures=services.keys.signatures,
-            reauthentication=services.accounts.reauthentication,
+            reauthentication=services.accounts.reauthentication, resets=services.oauth.resets,
+            reset_url=base_url.rstrip("/") + RESET_PATH,
         ),
         KeysEndpoints(
             device_keys=services.keys.device_keys, one_time_keys=services.keys.one_time_keys,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from storage.tables.queries import Queries
 
-__all__ = ["OAuthSessionRow", "add", "clients_of_user", "device_of", "lock"]
+__all__ = ["OAuthSessionRow", "add", "clients_of_user", "device_of", "exists", "lock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ async def device_of(queries: Queries, session_id: int) -> tuple[str, str] | None
         "SELECT user_id, device_id FROM device_sessions WHERE session_id = %s", session_id
     )
     return None if row is None else (row[0], row[1])
+
+
+async def exists(queries: Queries, session_id: int) -> bool:
+    """Whether a device session belongs to a client."""
+    sql = "SELECT 1 FROM oauth_sessions WHERE session_id = %s"
+    return await queries.fetch_one(sql, session_id) is not None
 
 
 async def clients_of_user(queries: Queries, user_id: str) -> dict[str, bytes]:

@@ -27,6 +27,7 @@ async def test_the_metadata_announces_the_page_and_its_actions(rooms_server):
         "org.matrix.device_view",
         "org.matrix.device_delete",
         "org.matrix.account_deactivate",
+        "org.matrix.cross_signing_reset",
     }
 
 

@@ -210,6 +210,16 @@ async def test_a_code_runs_out_after_a_minute(rooms_server, alice, client, brows
     assert (status, answer["error"]) == (400, "invalid_grant")
 
 
+async def test_users_are_told_whether_the_clients_host_is_its_own_word(rooms_server, alice, browser):
+    web = await OAuthClient(rooms_server).register()
+    native = await OAuthClient(rooms_server).register(NATIVE)
+
+    page = await browser.sign_in(await browser.open(web.authorize_path()), "alice")
+    assert "Talk, a client from example.com" in page.text
+    page = await browser.open(native.authorize_path(redirect_uri="com.example.app:/callback"))
+    assert "Talk, a client that says it is from example.com" in page.text
+
+
 async def test_a_known_device_is_taken_over_and_the_user_is_told(rooms_server, alice, client, browser):
     first = await client.sign_in(browser)
 
