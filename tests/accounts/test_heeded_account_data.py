@@ -87,3 +87,24 @@ async def test_so_much_is_remembered_and_no_more():
     for user_id in (ALICE, CAROL, "@dave:example.org", CAROL, ALICE):
         assert await heeded.ignored_by(user_id) == {BOB}
     assert rows.questions == 4
+
+
+async def test_who_of_many_ignores_somebody_is_asked_in_one_question():
+    class Several(Rows):
+        async def fetch(self, statement, user_ids, type_):
+            self.questions += 1
+            await self.go_on.wait()
+            return [(user_id, self.content) for user_id in user_ids if user_id != CAROL]
+
+    rows = Several(listed(BOB))
+    ignored = HeededAccountData(rows)
+    assert await ignored.ignoring(BOB, [ALICE, CAROL]) == {ALICE}
+    assert await ignored.ignoring(CAROL, [ALICE, CAROL]) == set()
+    assert rows.questions == 1
+    rows.go_on.clear()
+    question = asyncio.create_task(ignored.ignoring(ALICE, [BOB]))
+    await asyncio.sleep(0)
+    ignored.take_in([AccountDataChange(1, BOB, None, LIST, listed(ALICE))])  # newer than what is being read
+    rows.go_on.set()
+
+    assert await question == {ALICE}
