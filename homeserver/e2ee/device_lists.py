@@ -8,7 +8,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from homeserver.core.changes import DeviceListChange
 from homeserver.core.errors import Unavailable
@@ -44,13 +44,11 @@ class DeviceLists:
     async def announce(self, noted: Sequence[Noted]) -> None:
         """Tell of changes that were committed; they are in the stream on return. One flush; no read if warm.
 
-        Goes on if whoever waits goes away.
-
-        Raises:
-            Unavailable: the stream takes nothing just now; it is told later.
+        Goes on if whoever waits goes away. If the stream takes nothing just now, it is told later: what has
+        changed is committed all the same.
         """
         if noted:
-            task = asyncio.ensure_future(self._announce(noted))
+            task = asyncio.ensure_future(self._announce_now_or_later(noted))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             await asyncio.shield(task)
@@ -72,6 +70,10 @@ class DeviceLists:
                     await self.announce_left_over(seen[-1].number)
             except Unavailable:
                 await asyncio.sleep(LOOK_INTERVAL_S)
+
+    async def _announce_now_or_later(self, noted: Sequence[Noted]) -> None:
+        with suppress(Unavailable):  # it is in the outbox: see `run`
+            await self._announce(noted)
 
     async def _announce(self, noted: Sequence[Noted]) -> None:
         if not noted:

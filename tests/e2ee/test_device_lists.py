@@ -99,8 +99,10 @@ async def test_it_goes_on_when_whoever_waits_goes_away(lists, database, journal)
 async def test_what_could_not_be_told_is_told_later_up_to_a_number(lists, database, journal):
     first = await device_lists.note(database, [(ALICE, None)])
     journal.is_down = True
+    await lists.announce(first)
+    assert told(journal) == []
     with pytest.raises(Unavailable):
-        await lists.announce(first)
+        await lists.announce_left_over()
     await device_lists.note(database, [(BOB, None)])
     journal.is_down = False
 
