@@ -45,6 +45,11 @@ class RoomStates:
 
     async def delta(self, window: Window, room_id: str, timeline: Timeline) -> list[Event]:
         """What changed between `since` and the timeline, and members that its senders need."""
+        changes = await self.changes(window, room_id, timeline)
+        return await self.with_senders(window, room_id, timeline, changes)
+
+    async def changes(self, window: Window, room_id: str, timeline: Timeline) -> list[Event]:
+        """What changed between `since` and the timeline, before any filter."""
         since = window.since
         assert since is not None, "a delta has a beginning"
         request = window.request
@@ -55,8 +60,13 @@ class RoomStates:
             events = [event for position, event in changes if not since.covers(position)]
         events = _with([], events)
         events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
-        events = _with(events, timeline.changed if request.use_state_after else timeline.resets)
-        if request.filter.room.state.lazy_load_members:
+        return _with(events, timeline.changed if request.use_state_after else timeline.resets)
+
+    async def with_senders(
+        self, window: Window, room_id: str, timeline: Timeline, events: list[Event]
+    ) -> list[Event]:
+        """What is told of changes, with the members that the senders of the timeline need."""
+        if window.request.filter.room.state.lazy_load_members:
             events += await self._senders_untold(window, room_id, timeline, events)
             self._tell(window, room_id, events)
         return self._filtered(window, room_id, events)

@@ -87,6 +87,7 @@ async def test_lazy_loading_tells_the_members_who_speak_and_each_once(world):
     answer = await sync(world, ALICE, since, lazy)
     (member,) = answer["rooms"]["join"][ROOM]["state"]["events"]
     assert member["state_key"] == extra[9]
+    assert "summary" not in answer["rooms"]["join"][ROOM], "who is told because they speak has not just come"
     lost = await sync(world, ALICE, since, lazy)
     assert lost["rooms"]["join"][ROOM]["state"]["events"] == [member]
 

@@ -76,16 +76,18 @@ class JoinedRooms:
             or request.use_state_after
             or wanted.lazy_load_members
         ):
-            state = await self._states.delta(window, room_id, timeline)
+            changes = await self._states.changes(window, room_id, timeline)
+            state = await self._states.with_senders(window, room_id, timeline, list(changes))
         else:
-            state = []  # the live case: all that changed is in the timeline
+            changes = state = []  # the live case: all that changed is in the timeline
         if timeline.bundles or (state and wanted.lazy_load_members):
             body.is_shared = False  # what is bundled, and who is not known yet, depends on the reader
         elif wanted.lazy_load_members:
             senders = {shown.event.sender for shown in timeline.events}
             body.senders += [(room_id, sender) for sender in senders]
         summary = None
-        if MEMBER in [shown.event.type for shown in timeline.events] or MEMBER in [e.type for e in state]:
+        # A member who is told because they speak is no change of members.
+        if MEMBER in [shown.event.type for shown in timeline.events] or MEMBER in [e.type for e in changes]:
             now = await self._members.summary(room_id, window.user.user_id)
             if wanted.lazy_load_members:
                 state += await self._states.heroes(window, room_id, timeline, now.heroes, state)
