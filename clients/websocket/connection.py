@@ -193,6 +193,8 @@ class Connection:
                 body = await follower.with_key_counts(delta) if is_first else delta.body
                 self._wire.send(self._session.delta(delta.token.encode(), body))
                 is_first = False
+                body = b""
+            del delta  # it may be large, and the sleep long
             if not more:
                 await follower.listen(lambda: self._tell(follower, requester))
 

@@ -62,6 +62,8 @@ class ClientProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:  # noqa: N802 - autobahn's name
         """Begin the session."""
         factory: ClientFactory = self.factory
+        # Of the handshake nothing is needed any more.
+        self.http_headers, self.http_request_params, self.http_response_data = {}, {}, ""
         self.connection = Connection(
             factory.services, self, access_token=self._access_token, client_address=self._client_address
         )
