@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 def _give_way() -> None:
-    """Let the loop go first where there are fewer cores than work: nobody waits for a hash as for a message."""
+    """Let the loop go first where there are fewer cores than work: messages are more urgent than hashes."""
     with suppress(OSError, AttributeError):
         # On Linux a priority is a thread's own.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,7 +1,8 @@
-"""What logins cost others: how late waiting syncs wake while 50 logins run. `python -m tests.benchmarks.logins`.
+"""What logins cost others, who wait in /sync meanwhile: `python -m tests.benchmarks.logins`.
 
-On a server without a socket and a PostgreSQL of its own, with passwords hashed at the cost of a real server. Fails
-if the 99th percentile of wake-ups is over its goal.
+On a server without a socket and a PostgreSQL of its own, with passwords hashed at the cost of a real server.
+Fails if the 99th percentile of wake-ups while 50 logins run is over its goal, and over twice what it is without:
+on a machine that others use too, both are high.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ LOGINS = 50
 READERS = 5
 QUIET_MESSAGES = 200
 GOAL_MS = 50.0
-"""Far below what people notice; a hash on the loop would alone take 30 ms, and 50 of them more than a second."""
+"""Far below what people notice; on the loop one hash takes 30 ms, and 50 more than a second."""
 
 
 class Readers:
@@ -70,7 +71,8 @@ class Readers:
 
 async def log_in(server):
     body = {
-        "type": "m.login.password", "identifier": {"type": "m.id.user", "user": "sender"}, "password": PASSWORD,
+        "type": "m.login.password", "password": PASSWORD,
+        "identifier": {"type": "m.id.user", "user": "sender"},
     }  # fmt: skip
     status, _ = await server.call("POST", f"{V3}/login", body)
     assert status == 200
@@ -86,7 +88,7 @@ def say(what, delays_ms):
 
 
 async def measure(server):
-    """Returns the 99th percentile of wake-ups while logins run, in milliseconds."""
+    """Returns the 99th percentiles of wake-ups without and with logins, in milliseconds."""
     sender = await server.user("sender")
     readers = Readers([await server.user(f"reader{number}") for number in range(READERS)])
     room_id = await sender.create(preset="public_chat")
@@ -95,6 +97,7 @@ async def measure(server):
         tokens = await readers.deliver(sender, room_id, tokens)
     sys.stdout.write("| wake-ups | number | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|\n")
     say("nobody logs in", readers.delays_ms)
+    quiet_ms = percentile(readers.delays_ms, 0.99)
     readers.delays_ms.clear()
     began = time.perf_counter()
     logins = [asyncio.create_task(log_in(server)) for _ in range(LOGINS)]
@@ -104,13 +107,19 @@ async def measure(server):
     await asyncio.gather(*logins)
     say(f"{LOGINS} logins run", readers.delays_ms)
     sys.stdout.write(f"The logins took {took_s:.2f} s, all of them.\n")
-    return percentile(readers.delays_ms, 0.99)
+    return quiet_ms, percentile(readers.delays_ms, 0.99)
+
+
+def readable(temporary):
+    """The directory as the embedded PostgreSQL needs it, which may run as another user."""
+    directory = Path(temporary)
+    directory.chmod(0o755)
+    return directory
 
 
 async def main():
     with tempfile.TemporaryDirectory(prefix="isthmus-logins-") as temporary:
-        directory = Path(temporary)
-        directory.chmod(0o755)  # the embedded PostgreSQL may run as another user
+        directory = readable(temporary)
         postgres = EmbeddedPostgres(directory / "postgres")
         database = await Database.open(await postgres.start())
         try:
@@ -119,12 +128,12 @@ async def main():
             server = RoomsServer(database, directory)
             server.configuration = replace(server.configuration, passwords=PasswordsSection())
             await server.start()
-            p99_ms = await measure(server)
+            quiet_ms, p99_ms = await measure(server)
             await server.close()
         finally:
             await database.close()
             await postgres.stop()
-    if p99_ms > GOAL_MS:
+    if p99_ms > max(GOAL_MS, 2 * quiet_ms):
         sys.exit(f"Over the goal of {GOAL_MS:g} ms: {p99_ms:.1f} ms")
 
 
