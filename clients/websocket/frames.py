@@ -13,8 +13,8 @@ import orjson
 from homeserver.core.errors import BadJson, MatrixError, NotJson
 
 __all__ = [
-    "AccessToken", "Acknowledge", "ClientFrame", "RequestFrame", "RequestId", "StartSync", "StopSync",
-    "answer_frame", "decode_frame", "delta_frame", "error_frame",
+    "AccessToken", "Acknowledge", "BadRequestFrame", "ClientFrame", "RequestFrame", "RequestId", "StartSync",
+    "StopSync", "answer_frame", "decode_frame", "delta_frame", "error_frame",
 ]  # fmt: skip
 
 RequestId = int | str
@@ -66,6 +66,14 @@ class StopSync:
 
 
 ClientFrame = RequestFrame | AccessToken | StartSync | Acknowledge | StopSync
+
+
+class BadRequestFrame(BadJson):
+    """A request that is none, but whose `id` can be read: whoever waits for its answer is to hear of it."""
+
+    def __init__(self, error: str, request_id: RequestId) -> None:
+        super().__init__(error)
+        self.request_id = request_id
 
 
 class _SyncOptions(msgspec.Struct):
@@ -122,21 +130,28 @@ def decode_frame(data: bytes) -> ClientFrame:
 
 
 def _request(wire: _Wire) -> RequestFrame:
-    if wire.id is None or wire.path is None or wire.method is None:
+    if wire.id is None or wire.method is None:
         raise BadJson("A request has id, method and path.")
     if isinstance(wire.id, int):
         if abs(wire.id) > REQUEST_ID_MAX:
             raise BadJson("The id of a request, if it is a number, is at most 2^53 - 1.")
     elif len(wire.id.encode()) > REQUEST_ID_BYTES_MAX:
         raise BadJson(f"The id of a request, if it is a string, has at most {REQUEST_ID_BYTES_MAX} bytes.")
-    if wire.method not in METHODS:
-        raise BadJson("The method of a request is an HTTP method in capitals.")
-    path = wire.path
-    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
-        raise BadJson("The path of a request starts with / and is percent-encoded.")
-    if len(path) > PATH_BYTES_MAX:
-        raise BadJson(f"The path of a request has at most {PATH_BYTES_MAX} bytes.")
+    path = wire.path or ""
+    wrong = _wrong_with(wire.method, path)
+    if wrong is not None:
+        raise BadRequestFrame(wrong, wire.id)
     return RequestFrame(wire.id, wire.method, path, bytes(wire.body))
+
+
+def _wrong_with(method: str, path: str) -> str | None:
+    if method not in METHODS:
+        return "The method of a request is an HTTP method in capitals."
+    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
+        return "The path of a request starts with / and is percent-encoded."
+    if len(path) > PATH_BYTES_MAX:
+        return f"The path of a request has at most {PATH_BYTES_MAX} bytes."
+    return None
 
 
 def answer_frame(
@@ -156,8 +171,10 @@ def delta_frame(delta: bytes) -> bytes:
 
 
 def error_frame(error: MatrixError, *, stream: bool = False) -> bytes:
-    """Tell of a bad frame, or (with `stream`) of the end of the sync stream."""
+    """Tell of a bad frame, with its `id` if it has a legible one, or of the end of the sync stream."""
     fields: dict[str, Any] = {"error": error.body()}
+    if isinstance(error, BadRequestFrame):
+        fields["id"] = error.request_id
     if stream:
         fields["stream"] = True
     return orjson.dumps(fields)

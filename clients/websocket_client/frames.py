@@ -17,10 +17,12 @@ __all__ = [
     "sync_frame", "token_frame",
 ]  # fmt: skip
 
+_BAD_REQUEST = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request.
+    """The answer to a request; a request that the server could not read counts as answered with 400.
 
     Attributes:
         body: what the JSON held; bytes if it was not JSON.
@@ -89,6 +91,8 @@ def read_frame(text: str) -> Heard | None:
             return Pushed(frame["sync"]["next_batch"], frame["sync"], len(text))
         if "status" in frame:
             return Answer(frame["id"], frame["status"], _body_of(frame))
+        if "error" in frame and "id" in frame:
+            return Answer(frame["id"], _BAD_REQUEST, frame["error"])
         if "error" in frame:
             return Problem(frame["error"], frame.get("stream") is True)
     except (ValueError, KeyError, TypeError, binascii.Error) as error:

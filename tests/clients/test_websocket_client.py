@@ -51,6 +51,16 @@ async def test_an_error_carries_what_the_server_said(peer, client):
     assert refused.value.body["more"] == 1
 
 
+async def test_a_request_that_the_server_cannot_read_is_refused(peer, client):
+    asked = await soon(client.request("get", "/x"))
+
+    peer.wire.push({"id": 1, "error": {"errcode": "M_BAD_JSON", "error": "In capitals."}})
+
+    with pytest.raises(Refused, match="capitals") as refused:
+        await asked
+    assert (refused.value.status, refused.value.errcode) == (400, "M_BAD_JSON")
+
+
 async def test_an_answer_that_is_not_json_is_bytes(peer, client):
     asked = await soon(client.request("GET", "/picture"))
 

@@ -76,6 +76,27 @@ def test_what_is_no_frame_is_answered_with_an_error_and_the_session_goes_on(data
     assert isinstance(session.receive(request(1)), RequestMade)
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'{"id":7,"method":"get","path":"/"}', {"id": 7}),
+        (b'{"id":"a","method":"GET","path":"no"}', {"id": "a"}),
+        (b'{"id":7,"method":"GET"}', {"id": 7}),
+        (b'{"method":"GET","path":"/"}', {}),
+        (b'{"id":1,"method":"GET","path":"/"}', {}),  # in flight already: the answer to come is another's
+    ],
+)
+def test_an_error_names_the_request_whose_answer_it_is(data, told):
+    session = Session()
+    session.receive(request(1))
+
+    session.receive(data)
+
+    (frame,) = map(orjson.loads, session.outgoing())
+    assert frame.pop("error")["errcode"] == "M_BAD_JSON"
+    assert frame == told
+
+
 def test_too_many_bad_frames_close_the_connection():
     session = Session()
 
