@@ -38,12 +38,15 @@ class VersionsEndpoints:
 
     Args:
         software_version: of this server.
+        offers_rendezvous: whether devices can find each other here to sign in by QR code.
     """
 
-    def __init__(self, *, software_version: str) -> None:
+    def __init__(self, *, software_version: str, offers_rendezvous: bool = False) -> None:
+        # What is missing counts as false.
+        rendezvous = {"org.matrix.msc4108": True} if offers_rendezvous else {}
         body = {
             "versions": _VERSIONS,
-            "unstable_features": _UNSTABLE_FEATURES,
+            "unstable_features": _UNSTABLE_FEATURES | rendezvous,
             "server": {"name": "Isthmus", "version": software_version},
         }
         answer = json_response(body)

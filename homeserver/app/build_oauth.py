@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clients.endpoints.rendezvous_json import RendezvousJsonEndpoints
+from clients.endpoints.rendezvous_text import RendezvousTextEndpoints
 from clients.oauth.account import AccountPageEndpoints
 from clients.oauth.account_views import CROSS_SIGNING_RESET
 from clients.oauth.authorize import AuthorizeEndpoints
@@ -23,6 +25,7 @@ from homeserver.accounts.oauth.refresh_token_form import RefreshTokenForm
 from homeserver.accounts.oauth.sessions import OAuthSessions
 from homeserver.accounts.oauth.web_registration import WebRegistration
 from homeserver.accounts.profile import ProfileChanges, Profiles
+from homeserver.accounts.rendezvous import Rendezvous
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.app.build_accounts import AccountServices
@@ -93,14 +96,23 @@ def build_oauth(
     )  # fmt: skip
 
 
+def _rendezvous(runtime: Runtime, base_url: str) -> Iterator[object]:
+    clock, randomness = runtime.clock, runtime.randomness
+    minute = Rendezvous(clock=clock, randomness=randomness, lifetime_ms=60_000)
+    yield RendezvousTextEndpoints(rendezvous=minute, base_url=base_url)
+    minutes = Rendezvous(clock=clock, randomness=randomness, lifetime_ms=120_000)
+    yield RendezvousJsonEndpoints(rendezvous=minutes, clock=clock)
+
+
 def oauth_owners(
-    configuration: Configuration, oauth: OAuthServices, base_url: str, *, profiles: Profiles,
-    profile_changes: ProfileChanges, deactivation: Deactivation,
+    configuration: Configuration, runtime: Runtime, oauth: OAuthServices, base_url: str, *,
+    profiles: Profiles, profile_changes: ProfileChanges, deactivation: Deactivation,
 ) -> Iterator[object]:  # fmt: skip
     """What declares the endpoints and pages.
 
     Args:
         configuration: of the server.
+        runtime: clock and randomness.
         oauth: what they call.
         base_url: where browsers reach this server.
         profiles: shown on the account page.
@@ -116,6 +128,7 @@ def oauth_owners(
         profile_changes=profile_changes, deactivation=deactivation, resets=oauth.resets,
     )  # fmt: skip
     yield AuthorizeEndpoints(browser=browser, clients=oauth.clients, codes=oauth.codes, devices=devices)
+    yield from _rendezvous(runtime, base_url)
     yield LinkEndpoints(browser=browser, device_grants=oauth.device_grants)
     yield OAuthProtocolEndpoints(
         clients=oauth.clients, codes=oauth.codes, device_grants=oauth.device_grants, sessions=oauth.sessions,

@@ -85,7 +85,7 @@ def build_edges(
     """
     owners = (
         *_accounts(configuration, runtime, services, base_url),
-        *_oauth(configuration, services, base_url),
+        *_oauth(configuration, runtime, services, base_url),
         *_rooms(configuration, services.rooms, services.delayed_events),
         *_finding(configuration, services.rooms.finding),
         FiltersEndpoints(filters=services.filters),
@@ -153,7 +153,9 @@ def _accounts(
         server_name=server_name,
     )  # fmt: skip
     yield TagsEndpoints(tags=Tags(services.account_data))
-    yield VersionsEndpoints(software_version=VERSION)
+    yield VersionsEndpoints(
+        software_version=VERSION, offers_rendezvous=configuration.oauth.enabled
+    )
     yield WellKnownEndpoints(base_url=base_url)
 
 
@@ -187,13 +189,15 @@ def _guests(configuration: Configuration, services: Services) -> Guests | None:
     )
 
 
-def _oauth(configuration: Configuration, services: Services, base_url: str) -> Iterator[object]:
+def _oauth(
+    configuration: Configuration, runtime: Runtime, services: Services, base_url: str
+) -> Iterator[object]:
     yield AuthMetadataEndpoints(
         base_url=base_url, enabled=configuration.oauth.enabled,
         may_register=services.oauth.registration.is_open,
     )  # fmt: skip
     yield from oauth_owners(
-        configuration, services.oauth, base_url, profiles=services.profiles,
+        configuration, runtime, services.oauth, base_url, profiles=services.profiles,
         profile_changes=services.profile_changes, deactivation=services.account_care.deactivation,
     )  # fmt: skip
 
