@@ -16,6 +16,9 @@ __all__ = ["SyncEndpoints"]
 PRESENCES = frozenset({"offline", "online", "unavailable"})
 _NOBODY = nullcontext()
 
+_UNSTABLE = "org.matrix.msc4222."
+"""COMPAT: matrix-js-sdk 43 asks for the state after the timeline, and reads it, under this name only."""
+
 
 class SyncEndpoints:
     """`GET /sync`."""
@@ -39,12 +42,15 @@ class SyncEndpoints:
         if presence is not None and presence not in PRESENCES:
             raise InvalidParam("set_presence must be offline, online or unavailable.")
         requester = request.requester
+        is_stable = request.query_boolean("use_state_after", default=False)
+        is_unstable = request.query_boolean(_UNSTABLE + "use_state_after", default=False)
         asked = SyncRequest(
             requester,
             filter=await self._filters.chosen(requester.user_id, request.query_maybe("filter")),
             since=parse_since(request.query_maybe("since")),
             full_state=request.query_boolean("full_state", default=False),
-            use_state_after=request.query_boolean("use_state_after", default=False),
+            use_state_after=is_stable or is_unstable,
+            state_after_name=b"state_after" if is_stable else _UNSTABLE.encode() + b"state_after",
             timeout_ms=request.query_integer("timeout", 0, at_most=TIMEOUT_MS_MAX),
         )
         here = _NOBODY if self._presence is None else self._presence.here(requester, presence)

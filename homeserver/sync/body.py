@@ -115,7 +115,7 @@ def room_part(
     """
     return b'%b"%b":{"events":[%b]},"timeline":{"events":[%b],"limited":%b,"prev_batch":"%b"}' % (
         b"" if summary is None else b'"summary":%b,' % summary,
-        b"state_after" if window.request.use_state_after else b"state",
+        window.request.state_after_name if window.request.use_state_after else b"state",
         b",".join(_state_events(window.request.filter, state)),
         b",".join(_timeline_events(window, timeline, sight)),
         b"true" if timeline.limited else b"false",

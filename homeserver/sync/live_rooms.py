@@ -40,7 +40,7 @@ class LiveRooms:
         self._born = position
 
     def is_of_former_life(self, since: SyncToken) -> bool:
-        """Whether who comes with this token may know of somebody who typed when the process before this one ended."""
+        """Whether who comes with this token may know of typing that ended with the last process."""
         return 0 < since.positions.get(writer_of(self._born), 0) < self._born
 
     def take_in(self, change: ReceiptChange | TypingChange) -> None:

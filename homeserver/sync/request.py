@@ -29,6 +29,7 @@ class SyncRequest:
         since: the token that the client has; None for a complete sync.
         full_state: tell the whole state of each joined room again.
         use_state_after: tell the state after the timeline, not before it.
+        state_after_name: what a response calls that state.
         timeout_ms: how long to wait if there is nothing to tell.
         timeline_limit_default: events per room if the filter does not say.
         events_max: page forward: tell of at most so many events at once (about), oldest first; 0: of all.
@@ -39,6 +40,7 @@ class SyncRequest:
     since: SyncToken | None = None
     full_state: bool = False
     use_state_after: bool = False
+    state_after_name: bytes = b"state_after"
     timeout_ms: int = 0
     timeline_limit_default: int = TIMELINE_LIMIT_DEFAULT
     events_max: int = 0

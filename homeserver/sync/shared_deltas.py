@@ -25,12 +25,14 @@ class SharedDeltas:
     def __init__(self) -> None:
         self._now: SyncToken | None = None
         self._deltas: dict[_Key, Delta] = {}
-        self._views: dict[tuple[Filter, int, bool], int] = {}
+        self._views: dict[tuple[Filter, int, bool, bytes], int] = {}
         self._last_view = 0
 
     def view_of(self, request: SyncRequest) -> int:
         """Number what a request asks for: those with the same number ask for the same."""
-        asked = (request.filter, request.timeline_limit, request.use_state_after)
+        asked = (
+            request.filter, request.timeline_limit, request.use_state_after, request.state_after_name
+        )  # fmt: skip
         view = self._views.get(asked)
         if view is None:
             if len(self._views) >= VIEWS_MAX:

@@ -84,7 +84,7 @@ class ReceiptsExtension:
             after[room_id] = None
             contents = receipts_contents(look.user.user_id, receipts)
             if contents:
-                # There is place for one event: of a user's receipts on one event, the one for all threads goes first.
+                # There is place for one event: of receipts for several threads on it, the first one is told.
                 event = {"type": "m.receipt", "content": contents[0]}
                 rooms.append(b"%b:%b" % (orjson.dumps(room_id), orjson.dumps(event)))
         return b'{"rooms":{%b}}' % b",".join(rooms), bool(rooms), after
