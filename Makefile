@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test simulate check bench bench-live bench-rooms bench-devices lock clean browser
+.PHONY: install run test same-view simulate check bench bench-live bench-rooms bench-devices lock clean browser
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,10 @@ run: install
 
 test: install .venv-interop/.installed $(JS)/node_modules/.installed
 	$(BIN)/pytest $(ARGS)
+
+same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
+	@SAME_VIEW_SEEDS=$(or $(SEEDS),20) SAME_VIEW_FIRST=$(or $(FIRST),1) \
+	  $(BIN)/pytest -q -p no:randomly tests/scenarios/test_same_view.py $(ARGS)
 
 # The order of sets must not depend on the run, so that a seed is the same world each time.
 simulate: install
