@@ -11,7 +11,7 @@ from homeserver.core.errors import InvalidParam, LockedOut, MatrixError, MethodN
 from homeserver.core.requester import Requester
 from homeserver.http.authenticate import Authenticator, requester_of
 from homeserver.http.decode import decoded_body, decoded_query
-from homeserver.http.endpoint import Authentication, Endpoint, RateLimit
+from homeserver.http.endpoint import TIMEOUT_MS, Authentication, Endpoint, RateLimit
 from homeserver.http.errors import error_response
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.request import Request
@@ -207,7 +207,11 @@ class Dispatcher:
             request.body = body
         elif endpoint.body is not None:
             request.body = decoded_body(endpoint.body, body, self._json_depth_max)
-        return await endpoint.respond(request)
+        response = await endpoint.respond(request)
+        if endpoint.timeout_ms_max > TIMEOUT_MS and request.maybe_requester is not None:
+            # Who waited may have been logged out or locked meanwhile; then there is no answer for them.
+            await self._admitted(endpoint, request)
+        return response
 
     async def _admitted(self, endpoint: Endpoint, request: Request) -> Requester | None:
         try:

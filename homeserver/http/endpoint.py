@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 from homeserver.http.request import Request
 from homeserver.http.response import Response
 
-__all__ = ["Authentication", "Endpoint", "RateLimit", "Respond", "endpoint", "endpoints_of"]
+__all__ = ["TIMEOUT_MS", "Authentication", "Endpoint", "RateLimit", "Respond", "endpoint", "endpoints_of"]
+
+TIMEOUT_MS = 60_000
+"""What takes longer is waited for on purpose."""
 
 Respond = Callable[[Request], Awaitable[Response]]
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Response]])
@@ -62,7 +65,7 @@ class Endpoint:
     body: type[Any] | None
     spec: str
     body_raw: bool = False
-    timeout_ms_max: int = 60_000
+    timeout_ms_max: int = TIMEOUT_MS
 
 
 def endpoint(
@@ -73,7 +76,7 @@ def endpoint(
     body: type[Any] | None = None,
     spec: str,
     body_raw: bool = False,
-    timeout_ms_max: int = 60_000,
+    timeout_ms_max: int = TIMEOUT_MS,
 ) -> Callable[[Method], Method]:
     """Declare a method of a class as what answers `method` on each of `paths`."""
 

@@ -1,7 +1,7 @@
 """What logins cost others, who wait in /sync meanwhile: `python -m tests.benchmarks.logins`.
 
 On a server without a socket and a PostgreSQL of its own, with passwords hashed at the cost of a real server.
-Fails if the 99th percentile of wake-ups while 50 logins run is over its goal, and over twice what it is without:
+Fails if the 99th percentile of wake-ups while 50 logins run is over its goal and twice what it is without:
 on a machine that others use too, both are high.
 """
 

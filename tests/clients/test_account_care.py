@@ -151,6 +151,24 @@ async def test_a_locked_user_can_only_log_out(rooms_server, admin, alice):
     assert (await whoami(other))[0] == 401
 
 
+@pytest.mark.parametrize(
+    ("end", "errcode"), [("lock", "M_USER_LOCKED"), ("log out", "M_UNKNOWN_TOKEN")]
+)
+async def test_who_waits_in_a_sync_meanwhile_hears_nothing_more(admin, alice, bob, end, errcode):
+    room_id = await bob.create(preset="public_chat")
+    await alice.act(room_id, "join")
+    since = (await alice.get("/sync?timeout=0"))["next_batch"]
+    waiting = asyncio.create_task(alice.try_("GET", f"/sync?timeout=30000&since={since}"))
+    await asyncio.sleep(0)
+    if end == "lock":
+        await set_state(admin, "lock", alice)
+    else:
+        await alice.ask("POST", "/logout", {})
+    await bob.send(room_id, "a secret")
+
+    assert await waiting == (401, errcode)
+
+
 async def test_a_locked_user_cannot_refresh_tokens(rooms_server, admin, alice):
     body = {**password_of(alice), "refresh_token": True}
     _, issued = await rooms_server.call("POST", f"{V3}/login", body)
