@@ -24,7 +24,8 @@ def declared():
 
 
 NAMES = ["client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge", "prompt",
-         "continue", "action", "device_id", "user_code", "form_key", "user", "password", "grant_type", "code", "decision",
+         "continue", "action", "device_id", "user_code", "form_key", "user", "password", "grant_type",
+         "code", "decision",
          "refresh_token", "device_code", "code_verifier", "token", "token_type_hint"]  # fmt: skip
 VALUES = ["", "CLIENT", "https://app.example.com/callback", "code", "authorization_code", "refresh_token",
           "urn:ietf:params:oauth:grant-type:device_code", "org.matrix.device_view", "KEY", "allow", "\0", "é",
