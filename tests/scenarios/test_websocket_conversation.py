@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,32 @@ async def test_the_websocket_resumes_after_kill_minus_nine_without_loss_or_repet
         await asyncio.gather(alice.until_seen(400), bob.until_seen(400))
 
     _check(alice, bob, 200)
+
+
+async def test_the_bot_of_the_documentation_answers(server, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "websocket.md").read_text("utf-8")
+    program = page.split("```python\n")[1].split("```")[0].replace("http://127.0.0.1:8008", server.base_url)
+    (tmp_path / "bot.py").write_text(program)
+    async with Client(server.base_url) as alice, Client(server.base_url) as echo:
+        await echo.register("echo", "correct horse battery staple")
+        await alice.register("alice", "a password for all of them")
+        await alice.create_room(invite=[echo.user_id])
+        bot = await asyncio.create_subprocess_exec(sys.executable, tmp_path / "bot.py")
+        try:
+            async with asyncio.timeout(60):
+                answer = await _greet_and_hear(alice, echo.user_id)
+        finally:
+            bot.terminate()
+            await bot.wait()
+
+    assert answer == f"{alice.user_id} said: hello"
+
+
+async def _greet_and_hear(alice, other):
+    async for delta in alice.sync():
+        for event in delta.timeline():
+            if event.type == "m.room.member" and event.sender == other:
+                await alice.send_text(event.room_id, "hello")
+            elif event.type == "m.room.message" and event.sender == other:
+                return event.body
+    return None
