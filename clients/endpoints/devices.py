@@ -6,10 +6,12 @@ import msgspec
 
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.reauthentication import Reauthentication
+from homeserver.accounts.seen_sessions import SeenSessions
 from homeserver.core.errors import InvalidParam
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
+from storage.tables.account_states import SeenRow
 from storage.tables.devices import DeviceRow
 
 __all__ = ["DeleteDeviceBody", "DeleteDevicesBody", "DeviceBody", "DevicesEndpoints"]
@@ -39,8 +41,11 @@ class DeleteDevicesBody(msgspec.Struct):
 class DevicesEndpoints:
     """Lists, names and deletes devices."""
 
-    def __init__(self, *, devices: Devices, reauthentication: Reauthentication) -> None:
+    def __init__(
+        self, *, devices: Devices, reauthentication: Reauthentication, seen: SeenSessions
+    ) -> None:
         self._devices = devices
+        self._seen = seen
         self._reauthentication = reauthentication
 
     @endpoint(
@@ -51,7 +56,8 @@ class DevicesEndpoints:
     async def get_devices(self, request: Request) -> Response:
         """List the devices."""
         devices = await self._devices.of_user(request.requester.user_id)
-        return json_response({"devices": [_as_object(device) for device in devices]})
+        seen = {row.device_id: row for row in await self._seen.of_user(request.requester.user_id)}
+        return json_response({"devices": [_as_object(one, seen.get(one.device_id)) for one in devices]})
 
     @endpoint(
         "GET",
@@ -61,7 +67,8 @@ class DevicesEndpoints:
     async def get_device(self, request: Request) -> Response:
         """Tell about one device."""
         device = await self._devices.find(request.requester.user_id, request.parameters["deviceId"])
-        return json_response(_as_object(device))
+        seen = {row.device_id: row for row in await self._seen.of_user(request.requester.user_id)}
+        return json_response(_as_object(device, seen.get(device.device_id)))
 
     @endpoint(
         "PUT",
@@ -114,11 +121,11 @@ class DevicesEndpoints:
         return json_response({})
 
 
-def _as_object(device: DeviceRow) -> dict[str, Any]:
+def _as_object(device: DeviceRow, seen: SeenRow | None) -> dict[str, Any]:
     # COMPAT: matrix-nio wants every property to be there, if only as null.
     return {
         "device_id": device.device_id,
         "display_name": device.display_name,
-        "last_seen_ip": None,
-        "last_seen_ts": None,
+        "last_seen_ip": None if seen is None else seen.address,
+        "last_seen_ts": None if seen is None else seen.seen_ms,
     }

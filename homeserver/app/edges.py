@@ -138,7 +138,10 @@ def _accounts(
     yield from _account_care(server_name, services)
     yield from _addresses(services, base_url)
     yield AuthFallbackEndpoints(interactive=interactive, stages=services.accounts.stages)
-    yield DevicesEndpoints(devices=devices, reauthentication=services.accounts.reauthentication)
+    yield DevicesEndpoints(
+        devices=devices, reauthentication=services.accounts.reauthentication,
+        seen=services.account_care.seen,
+    )  # fmt: skip
     yield LoginEndpoints(
         logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
         login_tokens=services.account_care.short_lived_tokens, base_url=base_url,

@@ -241,7 +241,12 @@ async def test_whois_tells_from_where_a_user_was_seen(admin, alice, bob):
     own = await alice.get(f"/admin/whois/{alice.user_id}")
     same = await admin.get(f"/admin/whois/{alice.user_id}")
     (device,) = own["devices"].values()
+    listed = (await alice.get("/devices"))["devices"]
+    one = await alice.get(f"/devices/{listed[0]['device_id']}")
 
+    assert [entry["device_id"] for entry in listed] == [one["device_id"]]
+    assert one["last_seen_ip"] == "127.0.0.1"
+    assert one["last_seen_ts"] >= device["sessions"][0]["connections"][0]["last_seen"]
     assert device["sessions"][0]["connections"][0]["ip"] == "127.0.0.1"
     assert same["devices"].keys() == own["devices"].keys()
     assert (await bob.try_("GET", f"/admin/whois/{alice.user_id}"))[1] == "M_FORBIDDEN"

@@ -23,6 +23,7 @@ from homeserver.accounts.passwords import Passwords
 from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.registration import Registration
+from homeserver.accounts.seen_sessions import SeenSessions
 from homeserver.accounts.short_lived_tokens import ShortLivedTokens
 from homeserver.accounts.stages import Stages
 from homeserver.accounts.token_format import TokenFormat
@@ -145,7 +146,11 @@ class AccountsServer:
                 default_room_version="12", delayed_event_ms_max=1, may_change_addresses=False
             ),
             AuthFallbackEndpoints(interactive=self.interactive, stages=self.stages),
-            DevicesEndpoints(devices=self.devices, reauthentication=reauthentication),
+            DevicesEndpoints(
+                devices=self.devices,
+                reauthentication=reauthentication,
+                seen=SeenSessions(self.database, self.clock, self._observe),
+            ),
             LoginEndpoints(
                 logins=self.logins,
                 access_tokens=self.access_tokens,
