@@ -1,10 +1,16 @@
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.load.measure import CpuTimes, Latencies
-from clients.load.plan import Plan
+from clients.load.measure import CpuTimes, Latencies, resident_bytes
+from clients.load.plan import IdlePlan, LargeRoomPlan, Plan, plan_of
 from clients.load.receivers import Ledger, mark
+from clients.load.report import as_table
+from clients.load.stage import Report
+from clients.load.statements import StatementLog
 
 
 @given(st.integers(1, 8), st.integers(1, 20), st.data())
@@ -21,6 +27,65 @@ def test_all_mistakes_of_a_plan_are_told_at_once():
     mistakes = Plan(users=5, members=10, receivers=11, transport="pigeon").mistakes()
 
     assert len(mistakes) == 4
+
+
+def test_a_scenario_has_its_own_defaults_and_refuses_what_says_nothing_in_it():
+    given_options = {"members": 300, "clients": None, "rate": 7, "users": None}
+
+    assert plan_of("large-room", given_options) == (LargeRoomPlan(members=300, rate=7), [])
+    _, mistakes = plan_of("idle", {"rate": 7})
+    assert mistakes == ["--rate says nothing in the scenario idle."]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        LargeRoomPlan(members=10, receivers=11, senders=11),
+        LargeRoomPlan(receivers=3, senders=4),
+        LargeRoomPlan(transport="pigeon"),
+        IdlePlan(users=10, members=11),
+    ],
+)
+def test_plans_that_cannot_work_say_why(plan):
+    assert len(plan.mistakes()) == 1
+
+
+@given(st.integers(1, 40), st.integers(1, 60))
+def test_idle_rooms_have_different_members_and_use_all_users(members, rooms):
+    plan = IdlePlan(users=40, members=members, rooms=rooms)
+    lists = [plan.members_of(room) for room in range(rooms)]
+
+    assert all(len(set(one)) == members for one in lists)
+    assert len({user for one in lists for user in one}) == min(40, rooms * members)
+
+
+def test_memory_of_a_process_is_that_of_the_kernel():
+    assert 2**20 < resident_bytes((os.getpid(),)) < 2**33
+    assert resident_bytes(()) == 0
+
+
+async def test_the_log_tells_every_statement_of_its_time(postgres_dsn, database):
+    cluster = Path(postgres_dsn.split("host=")[1].split()[0])
+    log = StatementLog(cluster.parent)
+    await database.fetch("SELECT 1")
+
+    async with log:
+        await database.fetch("SELECT 22")
+        await database.fetch("SELECT %b::int", 5)
+        told = log.statements()
+
+    assert told == ["SELECT 22", "SELECT $1::int"]
+
+
+def test_a_table_has_the_columns_that_its_phases_fill():
+    table = as_table(Report({"idle": {"operations": 5_000, "statements": 0}, "other": {"operations": 1}}))
+
+    assert table.splitlines() == [
+        "| phase | count | statements |",
+        "|---|---|---|",
+        "| idle | 5,000 | 0 |",
+        "| other | 1 |  |",
+    ]
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=200))
