@@ -6,7 +6,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#password-management
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.passwords import Passwords
 from storage.pool import Database
-from storage.tables import accounts
+from storage.tables import accounts, browser_sessions
 
 __all__ = ["PasswordChanges"]
 
@@ -51,6 +51,8 @@ class PasswordChanges:
         self._passwords.check_acceptable(password)
         password_hash = await self._passwords.hash(password)
         await accounts.set_password_hash(self._database, user_id, password_hash)
+        # Whoever knew the old one may sit in a browser that could sign in further clients.
+        await browser_sessions.delete_of_user(self._database, user_id)
         if logs_out:
             gone = [one.device_id for one in await self._devices.of_user(user_id)]
             await self._devices.delete(user_id, [one for one in gone if one != kept_device_id])

@@ -55,8 +55,12 @@ async def delete(queries: Queries, token_hash: bytes) -> None:
 
 
 async def delete_of_user(queries: Queries, user_id: str) -> None:
-    """End all sessions of a user."""
+    """End all sessions of a user, and forget what was allowed in them and no client has fetched yet."""
     await queries.execute("DELETE FROM browser_sessions WHERE user_id = %s", user_id)
+    await queries.execute("DELETE FROM oauth_codes WHERE user_id = %s AND session_id IS NULL", user_id)
+    await queries.execute(
+        "DELETE FROM oauth_device_grants WHERE user_id = %s AND session_id IS NULL", user_id
+    )
 
 
 async def delete_older_than(queries: Queries, created_before_ms: int) -> int:

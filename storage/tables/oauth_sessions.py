@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from storage.tables.queries import Queries
 
-__all__ = ["OAuthSessionRow", "add", "clients_of_user", "device_of", "exists", "lock"]
+__all__ = ["OAuthSessionRow", "add", "clients_of_user", "device_of", "exists", "is_usable", "lock"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,15 @@ async def device_of(queries: Queries, session_id: int) -> tuple[str, str] | None
         "SELECT user_id, device_id FROM device_sessions WHERE session_id = %s", session_id
     )
     return None if row is None else (row[0], row[1])
+
+
+async def is_usable(queries: Queries, user_id: str) -> bool:
+    """Whether the account may get sessions: it stays neither locked nor deactivated until the commit."""
+    row = await queries.fetch_one(
+        "SELECT 1 FROM accounts WHERE user_id = %s AND NOT is_locked AND deactivated_ms IS NULL FOR SHARE",
+        user_id,
+    )
+    return row is not None
 
 
 async def exists(queries: Queries, session_id: int) -> bool:

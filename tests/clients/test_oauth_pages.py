@@ -134,6 +134,31 @@ async def test_a_deactivated_account_is_signed_out_everywhere(rooms_server, alic
     assert has_password(await browser.open(client.authorize_path()))
 
 
+@pytest.mark.parametrize("what", ["is_locked = true", "deactivated_ms = 1"])
+async def test_what_was_allowed_before_an_account_was_closed_opens_nothing(
+    rooms_server, alice, client, browser, what
+):
+    code = await client.code(browser)
+    await rooms_server.database.execute(f"UPDATE accounts SET {what}")
+
+    status, answer = await client.exchange(code)
+
+    assert (status, answer["error"]) == (400, "invalid_grant")
+    assert await rooms_server.database.fetch("SELECT 1 FROM oauth_sessions") == []
+
+
+async def test_a_new_password_signs_all_browsers_out_and_takes_back_what_they_allowed(
+    rooms_server, alice, client, browser
+):
+    code = await client.code(browser)
+    changes = rooms_server.services.account_care.password_changes
+
+    await changes.set(alice.user_id, "another good password", logs_out=False)
+
+    assert has_password(await browser.open(client.authorize_path()))
+    assert (await client.exchange(code))[1]["error"] == "invalid_grant"
+
+
 async def test_the_session_of_a_browser_ends_after_half_a_day(rooms_server, alice, client, browser):
     await browser.sign_in(await browser.open(client.authorize_path()), "alice")
     await rooms_server.database.execute("UPDATE browser_sessions SET created_ms = created_ms - 43200000")

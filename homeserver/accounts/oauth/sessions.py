@@ -99,7 +99,12 @@ class OAuthSessions:
 
         Returns:
             The tokens, and the sessions that ended: to be told to `forget` after the commit.
+
+        Raises:
+            OAuthError: `invalid_grant`: the account was locked or deactivated meanwhile.
         """
+        if not await oauth_sessions.is_usable(transaction, user_id):
+            raise OAuthError("invalid_grant", "This account is locked or deactivated.")
         now_ms = self._clock.now_ms()
         await device_rows.ensure(transaction, user_id, scope.device_id, client_name, now_ms)
         session_id, ended = await tokens.open_session(transaction, user_id, scope.device_id, now_ms)
