@@ -17,8 +17,10 @@ async def test_a_response_leaves_whole_with_cors_headers_and_the_connection_stay
         b"HTTP/1.1 200 OK",
         b"Access-Control-Allow-Origin: *",
         b"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE, OPTIONS",
-        b"Access-Control-Allow-Headers: X-Requested-With, Content-Type, Authorization,"
-        b" If-Match, If-None-Match",
+        (
+            b"Access-Control-Allow-Headers: X-Requested-With, Content-Type, Authorization,"
+            b" If-Match, If-None-Match"
+        ),
         b"Content-Type: application/json",
         b"Content-Length: 2",
         b"Date: Tue, 14 Nov 2023 22:13:20 GMT",
