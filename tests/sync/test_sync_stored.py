@@ -1,5 +1,8 @@
 """Sync on PostgreSQL: the reads say what the double says, and increments add up."""
 
+import asyncio
+import random
+
 import pytest
 
 from tests.sync.stored_world import StoredWorld
@@ -62,3 +65,36 @@ async def test_the_reads_say_what_the_double_says(database):
     assert plain(await stored.events([*some, "$unknown"])) == plain(await double.events(some))
     assert set(world.committed) <= set(ROOMS)
     world.notifier.stop()
+
+
+async def test_what_is_read_of_many_rooms_at_once_is_what_is_read_of_each_alone(database):
+    world = StoredWorld(database)
+    await Run(2, world).go(steps=120)
+    await world.store()
+    reads, chance = world.source, random.Random(1)
+    places = [
+        (room_id, change.position)
+        for room_id, changes in world.committed.items()
+        for change in chance.sample(changes, min(len(changes), 6))
+    ]
+    assert len({room_id for room_id, _ in places}) > 1
+
+    for read in (
+        lambda room_id, place: reads.events_until(room_id, place, length_of(place), requester(USERS[0])),
+        reads.state_at,
+        lambda room_id, place: reads.state_at(room_id, place, members=USERS[:1]),
+        lambda room_id, place: reads.members_at(room_id, place, USERS[:2]),
+        lambda room_id, place: reads.membership_history(room_id, USERS[place % 3]),
+        lambda room_id, _: reads.visibility_history(room_id),
+        lambda room_id, _: reads.members_of(room_id, 100),
+    ):
+        together = await asyncio.gather(*[read(*place) for place in places])
+        alone = [await read(*place) for place in places]
+        assert [plain(one) for one in together] == [plain(one) for one in alone]
+        assert any(alone)
+    world.notifier.stop()
+
+
+def length_of(place):
+    """A length of a page: another one for each place."""
+    return 1 + place % 7
