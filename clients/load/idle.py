@@ -2,18 +2,18 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 
 from clients.load.api import MatrixApi
 from clients.load.measure import resident_bytes
 from clients.load.plan import IdlePlan
-from clients.load.receivers import Ledger, Receiver, following
+from clients.load.receivers import Ledger, Receiver, begin_all, following
 from clients.load.stage import Stage
 from clients.load.statements import StatementLog
 
 __all__ = ["play_idle"]
 
-_AT_ONCE_MAX = 50
 _WARM_UP_CLIENTS = 50
 _SETTLE_S = 12
 """Until what connecting has left behind, such as writes that wait for company, is done."""
@@ -49,16 +49,8 @@ async def _devices(stage: Stage, count: int) -> list[MatrixApi]:
 
 @contextlib.asynccontextmanager
 async def _connected(stage: Stage, receivers: list[Receiver]) -> AsyncIterator[None]:
-    waiting, begun = iter(receivers), 0
-
-    async def begin() -> None:
-        nonlocal begun
-        for receiver in waiting:
-            await receiver.begin()
-            begun += 1
-            stage.progress("connect", begun, len(receivers))
-
-    await asyncio.gather(*(begin() for _ in range(_AT_ONCE_MAX)))
+    numbers = itertools.count(1)
+    await begin_all(receivers, lambda: stage.progress("connect", next(numbers), len(receivers)))
     async with following(receivers):
         yield
 

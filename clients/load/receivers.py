@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from clients.load.api import MatrixApi
 from clients.load.measure import Latencies
 
-__all__ = ["Ledger", "LongPollReceiver", "Receiver", "following", "mark", "receiving"]
+__all__ = ["Ledger", "LongPollReceiver", "Receiver", "begin_all", "following", "mark", "receiving"]
 
 _MARK = "load:"
+_BEGINNING_MAX = 20
 
 
 def mark(number: int) -> str:
@@ -112,9 +113,21 @@ class LongPollReceiver:
 @contextlib.asynccontextmanager
 async def receiving(receivers: list[Receiver]) -> AsyncIterator[None]:
     """Let `receivers` begin, and follow while the block runs."""
-    await asyncio.gather(*(receiver.begin() for receiver in receivers))
+    await begin_all(receivers)
     async with following(receivers):
         yield
+
+
+async def begin_all(receivers: list[Receiver], begun: Callable[[], None] = lambda: None) -> None:
+    """Let `receivers` begin, a few at once; tells each that has `begun`."""
+    waiting = iter(receivers)
+
+    async def begin() -> None:
+        for receiver in waiting:
+            await receiver.begin()
+            begun()
+
+    await asyncio.gather(*(begin() for _ in range(_BEGINNING_MAX)))
 
 
 @contextlib.asynccontextmanager
