@@ -82,7 +82,7 @@ class Connection:
         self._wire = wire
         self._client_address = client_address
         self._session = Session(access_token)
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests: set[asyncio.Task[None]] | None = None  # most connections sleep nearly always
         self._stream: asyncio.Task[None] | None = None
         self._follower: Follower | None = None
         self._is_writable = True
@@ -100,9 +100,7 @@ class Connection:
             self._wire.send(frame)
         match event:
             case RequestMade():
-                task = self._services.tasks.start(self._answer(event), "websocket request")
-                self._requests.add(task)
-                task.add_done_callback(self._requests.discard)
+                self._begin_answer(event)
             case WindowMoved():
                 if self._follower is not None:
                     self._follower.acknowledge(event.token)
@@ -137,8 +135,21 @@ class Connection:
         """Let go: the connection is over."""
         self._is_over = True
         self._stop_stream()
-        for task in self._requests:
+        for task in self._requests or ():
             task.cancel()
+
+    def _begin_answer(self, made: RequestMade) -> None:
+        task = self._services.tasks.start(self._answer(made), "websocket request")
+        if self._requests is None:
+            self._requests = set()
+        self._requests.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        assert self._requests is not None, "it was there when the request was made"
+        self._requests.discard(task)
+        if not self._requests:
+            self._requests = None
 
     def _stop_stream(self) -> None:
         if self._stream is not None:

@@ -1,7 +1,7 @@
 """The rooms of the users who are here, kept current from the bus; and what happened in them lately."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -41,15 +41,15 @@ class RoomOfUser:
         self.room_id = room_id
         self.membership = membership
         self.position = position
-        self.changes: deque[MembershipChange] = deque(((position, before, membership),), CHANGES_PER_ROOM_MAX)
+        # A list, since nearly always it is the one: a deque begins with 600 bytes, and there are many rooms.
+        self.changes: list[MembershipChange] = [(position, before, membership)]
 
     def changed(self, position: int, before: str | None, membership: str) -> None:
         """Take note of a later member event."""
         if len(self.changes) == CHANGES_PER_ROOM_MAX:
             # The oldest goes; what was before the one that is now the oldest takes a look at the database.
-            self.changes.popleft()
-            oldest_position, _, oldest_after = self.changes.popleft()
-            self.changes.appendleft((oldest_position, UNKNOWN, oldest_after))
+            oldest_position, _, oldest_after = self.changes[1]
+            self.changes[:2] = [(oldest_position, UNKNOWN, oldest_after)]
         self.changes.append((position, before, membership))
         self.position = position
         self.membership = membership
@@ -98,7 +98,7 @@ class LiveUser:
         self.pins = 0
         self._floor = floor
         self._dropped: int | None = None
-        self._recent: deque[tuple[int, str]] = deque()
+        self._recent: list[tuple[int, str]] = []
         self._waiters: set[Waiter] = set()
 
     @contextmanager
@@ -131,7 +131,8 @@ class LiveUser:
         self.noted += 1
         self._recent.append(place)
         if len(self._recent) > RECENT_PER_USER_MAX:
-            self._dropped = self._recent.popleft()[0]
+            self._dropped = self._recent[0][0]
+            del self._recent[0]
         if is_alike:
             for waiter in self._waiters:
                 waiter.ring_alike()
