@@ -50,7 +50,8 @@ class LeftRooms:
                 [shown for shown in timeline.events if shown.position == span.position],
                 limited=False, start=span.position - 1, end=span.position, passed_over=[],
             )  # fmt: skip
-            return room_part(window, timeline, [], sight=sight)
+            state = [shown.event for shown in timeline.events] if window.request.use_state_after else []
+            return room_part(window, timeline, state, sight=sight)
         timeline = await self._timelines.read(window, room_id, since, until=went, sees=sight.sees)
         if span.anew:
             if window.since is not None:
