@@ -17,7 +17,7 @@ from tests.scenarios.same_view.world import World
 NAMES = ("alice", "bob", "carol", "dave")
 ROUNDS_PER_PART = 30
 """Of up to four actions at once."""
-AGREE_S = 20
+AGREE_S = 45
 AWAY_S = 60
 """For so long an action is tried again when the server is away."""
 _PROGRAM_OF = {"nio": "nio", "js": "js", "sliding": "js", "websocket": "websocket"}
