@@ -95,7 +95,7 @@ def _unlike(where, mine, real):
     if isinstance(mine, dict) and isinstance(real, dict):
         keys = sorted(mine.keys() | real.keys())
         return [text for key in keys for text in _unlike(f"{where}.{key}", mine.get(key), real.get(key))]
-    if where.endswith(".timeline"):
+    if where.endswith(".timeline") and mine is not None and real is not None:
         return [f"{where}: {text}" for text in _unlike_timelines(mine, real)]
     return [f"{where} is {mine!r}, should be {real!r}"]
 
