@@ -1,8 +1,10 @@
 """Drives one session: does its requests, pushes its deltas, lets go of it all when the connection ends."""
 
 import asyncio
+import math
 from collections.abc import Hashable
 from contextlib import nullcontext
+from functools import partial
 from typing import Protocol
 
 from clients.websocket.frames import RequestFrame, StartSync
@@ -192,6 +194,7 @@ class Connection:
             raise  # the supervisor of the tasks tells the observer
 
     async def _follow(self, follower: Follower, requester: Requester) -> None:
+        self._admission = None
         is_first = True
         while True:
             # Look only once there is room: what happens until then is coalesced into what is seen.
@@ -207,17 +210,25 @@ class Connection:
                 body = b""
             del delta  # it may be large, and the sleep long
             if not more:
-                await follower.listen(lambda: self._tell(follower, requester))
+                await follower.listen(partial(self._tell, follower, requester))
 
     def _tell(self, follower: Follower, requester: Requester) -> Hashable:
         """Push what many are told alike, without waking the stream's task; see `Listener`."""
-        if not (self._is_writable and self._session.may_push) or not self._is_admitted(requester):
+        session, admission = self._session, self._admission
+        if not self._is_writable or not session.may_push:
+            return None
+        if (
+            admission is None
+            or session.access_token is not self._admitted_token
+            or not admission.is_good
+            or admission.expires_ms != math.inf
+        ) and not self._is_admitted(requester):
             return None
         delta = follower.glance()
         if not isinstance(delta, Delta):
             return delta
         if not delta.is_empty:
-            self._wire.send(self._session.shared_delta(delta))
+            self._wire.send(session.shared_delta(delta))
         return True
 
     def _is_admitted(self, requester: Requester) -> bool:
@@ -225,11 +236,11 @@ class Connection:
         authenticator, token = self._services.authenticator, self._session.access_token
         admission = self._admission
         if admission is None or token is not self._admitted_token or not authenticator.is_valid(admission):
-            admission = self._admission = None if token is None else authenticator.known(token)
-            self._admitted_token = token
-        if admission is None:
-            return False
-        return admission.requester is requester or admission.requester == requester
+            admission = None if token is None else authenticator.known(token)
+            if admission is not None and admission.requester != requester:
+                admission = None
+            self._admission, self._admitted_token = admission, token
+        return admission is not None
 
     async def _room(self) -> None:
         while True:

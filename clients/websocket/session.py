@@ -71,22 +71,21 @@ Event = RequestMade | StreamStarted | StreamStopped | WindowMoved | Closing
 
 
 class Session:
-    """What is known of one connection: its token, requests in flight, deltas on their way."""
+    """What is known of one connection: its token, requests in flight, deltas on their way.
 
-    __slots__ = ("_access_token", "_bad_frames", "_in_flight", "_outgoing", "_streaming", "_unacknowledged")
+    Attributes:
+        access_token: the token of the client at this time.
+    """
+
+    __slots__ = ("_bad_frames", "_in_flight", "_outgoing", "_streaming", "_unacknowledged", "access_token")
 
     def __init__(self, access_token: str | None = None, unacknowledged: Unacknowledged | None = None) -> None:
-        self._access_token = access_token
+        self.access_token = access_token
         self._bad_frames = 0
         self._in_flight: set[RequestId] = set()
         self._outgoing: list[bytes] = []
         self._streaming = False
         self._unacknowledged = Unacknowledged() if unacknowledged is None else unacknowledged
-
-    @property
-    def access_token(self) -> str | None:
-        """The token of the client at this time."""
-        return self._access_token
 
     @property
     def requests_in_flight(self) -> int:
@@ -114,14 +113,14 @@ class Session:
         except MatrixError as error:
             return self._bad_frame(error)
         if isinstance(frame, AccessToken):
-            self._access_token = frame.token
+            self.access_token = frame.token
             return None
         self._unacknowledged.clear()
         if isinstance(frame, StopSync):
             self._streaming = False
             return StreamStopped()
         self._streaming = True
-        return StreamStarted(frame, self._access_token)
+        return StreamStarted(frame, self.access_token)
 
     def outgoing(self) -> list[bytes]:
         """The frames that `receive` made, to be sent in this order; each is given once."""
@@ -166,7 +165,7 @@ class Session:
             self._outgoing.append(answer_frame(frame.request_id, 429, _encode(error)))
             return None
         self._in_flight.add(frame.request_id)
-        return RequestMade(frame, self._access_token)
+        return RequestMade(frame, self.access_token)
 
     def _bad_frame(self, error: MatrixError) -> Event | None:
         self._outgoing.append(error_frame(error))
