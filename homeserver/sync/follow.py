@@ -15,6 +15,8 @@ from homeserver.sync.shared_deltas import SharedDeltas
 
 __all__ = ["Follower", "Sync"]
 
+KNOWN_MAX = 100
+_NOBODY: frozenset[tuple[str, str]] = frozenset()
 SHARED_MAX = 20
 """What many have not heard yet is hardly more than this."""
 
@@ -42,6 +44,7 @@ class Follower:
         self._shared = shared
         self._since = request.since
         self._view = shared.view_of(request)
+        self._known: frozenset[tuple[str, str]] = _NOBODY  # (room ID, user ID) of members told, some of them
         self._noted: int | None = None  # how much of the user's news was told; None if that is not known
 
     async def look(self) -> tuple[Delta, bool]:
@@ -85,7 +88,7 @@ class Follower:
         if positions is None:
             return None
         delta = self._shared.find(heard, self._view, positions)
-        if delta is None or (delta.senders and not self._knows(delta.senders)):
+        if delta is None or not (self._known.issuperset(delta.senders) or self._knows(delta.senders)):
             return None
         self._bell.clear()
         self._since, self._noted = delta.token, self._user.noted
@@ -93,9 +96,13 @@ class Follower:
 
     def _knows(self, senders: Sequence[tuple[str, str]]) -> bool:
         session_id, lazy_members = self._request.requester.session_id, self._assembler.lazy_members
-        return not any(
-            lazy_members.untold(session_id, room_id, (user_id,), self._since) for room_id, user_id in senders
-        )
+        for room_id, user_id in senders:
+            if lazy_members.untold(session_id, room_id, (user_id,), self._since):
+                return False
+        # So it stays for as long as the session goes on from what it was told.
+        self._known = _NOBODY if len(self._known) > KNOWN_MAX else self._known
+        self._known = self._known.union(senders)
+        return True
 
     async def with_key_counts(self, delta: Delta) -> bytes:
         """The body of a delta, with what the device has left of keys, changed or not."""
