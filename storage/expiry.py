@@ -1,4 +1,4 @@
-"""Forgets what is kept for a time only: transaction IDs, redacted content, events over their lifetime.
+"""Forgets what is kept for a time only: transaction IDs, redacted content, old connections, old events.
 
 Events go a partition at a time, which costs the same however many there are; what points at them goes before,
 in batches. Each step is small and may be repeated, so whatever ends it, the next one goes on.
@@ -17,15 +17,20 @@ from homeserver.runtime.clock import Clock
 from homeserver.runtime.observation import EventsForgotten, Failure, Observer
 from storage.partitions import Partition, Partitions, position_at
 from storage.pool import Database, Row
-from storage.tables import sticky_events
+from storage.tables import sliding_connections, sticky_events
 from storage.tables.queries import Queries
 from storage.tables.retention import Retention
 from storage.tables.transactions import Transactions
 
-__all__ = ["TRANSACTIONS_KEPT_MS", "EventExpiry", "Expiry", "forget_events"]
+__all__ = [
+    "SLIDING_CONNECTIONS_KEPT_MS", "TRANSACTIONS_KEPT_MS", "EventExpiry", "Expiry", "forget_events",
+]  # fmt: skip
 
 TRANSACTIONS_KEPT_MS = 48 * 3_600_000
 """A client that lost its answer tries again within minutes, one that lost its network within a day or so."""
+
+SLIDING_CONNECTIONS_KEPT_MS = 7 * 24 * 3_600_000
+"""Whoever was away for longer has so much to catch up with that beginning again is as good."""
 
 BATCH_EVENTS_MAX = 500
 BACKFILLED_BATCHES_MAX = 20
@@ -67,7 +72,7 @@ _FIRST = (_POSITION_MIN, _POSITION_MIN)
 
 
 class Expiry:
-    """Deletes transaction IDs once no client will repeat them, and what redactions took away.
+    """Deletes transaction IDs no client will repeat, what redactions took away, connections nobody uses.
 
     Args:
         database: where they are.
@@ -93,6 +98,7 @@ class Expiry:
                 await self.expire()
                 await self.expire_redacted()
                 await self.expire_sticky()
+                await self.expire_sliding()
             except MatrixError as error:
                 self._observer(Failure(error))
             await asyncio.sleep(_INTERVAL_S)
@@ -104,6 +110,11 @@ class Expiry:
     async def expire_sticky(self) -> int:
         """Delete the rows of events that are not sticky any more; returns how many."""
         return await sticky_events.delete_over(self._database, self._clock.now_ms())
+
+    async def expire_sliding(self) -> int:
+        """Delete connections of sliding sync that were not used for long; returns how many."""
+        before_ms = self._clock.now_ms() - SLIDING_CONNECTIONS_KEPT_MS
+        return await sliding_connections.delete_older(self._database, before_ms)
 
     async def expire_redacted(self) -> int:
         """Delete redacted content that is over its time; returns of how many events."""

@@ -41,6 +41,9 @@ from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Sync
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
+from homeserver.sync.sliding.connections import Connections
+from homeserver.sync.sliding.keeper import ConnectionKeeper
+from homeserver.sync.sliding.kept_connections import StoredConnections
 from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.sliding_sync import SlidingSync
 from storage.tables.events import Events
@@ -154,9 +157,19 @@ def _delayed_events(
 
 
 def _sliding_sync(runtime: Runtime, storage: Storage, stack: AsyncExitStack) -> SlidingSync:
+    connections = Connections(runtime.randomness)
+    keeper = ConnectionKeeper(
+        connections=connections, kept=StoredConnections(storage.database), clock=runtime.clock,
+        observer=runtime.observer,
+    )  # fmt: skip
+    stack.push_async_callback(keeper.save_all)
+    tasks = Tasks(runtime.observer)
+    stack.push_async_callback(tasks.close)
+    tasks.start(keeper.run(), "sliding connections")
     sliding_sync = SlidingSync(
         reads=storage.reads, sliding_reads=StoredSlidingReads(storage.database, storage.interning),
-        notifier=storage.notifier, bus=storage.bus, clock=runtime.clock, randomness=runtime.randomness,
+        notifier=storage.notifier, bus=storage.bus, clock=runtime.clock,
+        connections=connections, keeper=keeper,
     )  # fmt: skip
     stack.callback(sliding_sync.stop)
     return sliding_sync

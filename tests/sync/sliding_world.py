@@ -1,11 +1,15 @@
 """The world of sync with sliding sync on top: also the double of what it reads beyond, and a client of it."""
 
+import asyncio
+
 import msgspec
 import orjson
 
 from homeserver.core.changes import ReceiptChange, TypingChange
 from homeserver.core.positions import EPHEMERAL_WRITER_OFFSET, SnowflakeClock
 from homeserver.runtime.randomness import SystemRandomness
+from homeserver.sync.sliding.connections import Connections
+from homeserver.sync.sliding.keeper import ConnectionKeeper
 from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.request import SlidingBody
 from homeserver.sync.sliding.sliding_sync import SlidingSync
@@ -17,6 +21,25 @@ MEMBER = "m.room.member"
 EVERYTHING = [["*", "*"]]
 
 
+class KeptInMemory:
+    """Connections that outlast the process: the double of `KeptConnections`."""
+
+    def __init__(self):
+        self.rows = {}
+        self.reads = 0
+
+    async def read(self, key, pos):
+        self.reads += 1
+        await asyncio.sleep(0)  # as a database does, it lets others have their turn
+        row = self.rows.get(key)
+        return None if row is None or pos not in row.positions else row.snapshot
+
+    async def save(self, rows, gone, now_ms):
+        self.rows.update({(row.session_id, row.conn_id): row for row in rows})
+        for key in gone:
+            self.rows.pop(key, None)
+
+
 class WithSliding:
     """What a world needs to have sliding sync on top."""
 
@@ -24,16 +47,28 @@ class WithSliding:
         super().__init__(*args)
         self.sliding = None
         self.sliding_source = self  # of the reads of sliding sync
+        self.kept_connections = KeptInMemory()
+        self.failures = []
         self.receipts = {}
         self.live_snowflakes = SnowflakeClock(EPHEMERAL_WRITER_OFFSET)
 
     async def start(self):
         self.stop()
         await super().start()
+        self.connections = Connections(SystemRandomness())
+        self.keeper = ConnectionKeeper(
+            connections=self.connections, kept=self.kept_connections, clock=self.clock,
+            observer=self.failures.append,
+        )  # fmt: skip
         self.sliding = SlidingSync(
             reads=self.source, sliding_reads=self.sliding_source, notifier=self.notifier,
-            bus=self.bus, clock=self.clock, randomness=SystemRandomness(),
+            bus=self.bus, clock=self.clock, connections=self.connections, keeper=self.keeper,
         )  # fmt: skip
+
+    async def restart(self):
+        """Stop as an operator does, and start again."""
+        await self.keeper.save_all()
+        await self.start()
 
     def stop(self):
         if self.notifier is not None:

@@ -46,7 +46,7 @@ async def test_a_position_is_of_one_connection_of_one_session(sliding):
     assert (await sliding.ask(ALICE, one, pos))["rooms"] == {}
 
 
-async def test_beginning_again_and_a_restart_end_what_was(sliding):
+async def test_beginning_again_and_a_crash_end_what_was(sliding):
     sliding.create(ROOM, ALICE)
     first = await sliding.ask(ALICE, room_list())
     second = await sliding.ask(ALICE, room_list())

@@ -26,6 +26,7 @@ class SlidingRun(Run):
         self.required_state = self.random.choice(WISHES)
         self.changes_mind = self.random.random() < 0.6
         self.actions += [self.read, self.lose]
+        self.cut_off = set()  # who may have to begin again: there was a crash
 
     async def read(self):
         room_id, user_id = self.some_member()
@@ -37,6 +38,15 @@ class SlidingRun(Run):
         event_id = self.random.choice(ids[-3:])
         if held is None or ids.index(held.event_id) < ids.index(event_id):  # they only move forward
             self.world.read_up_to(room_id, user_id, event_id, type_)
+
+    async def restart(self):
+        if self.random.random() < 0.5:
+            await self.world.restart()
+            return
+        for _ in range(self.random.choice([0, 1, 2])):
+            await self.world.keeper.sweep()
+        self.cut_off = set(USERS)
+        await self.world.start()
 
     async def lose(self):
         """An answer gets lost on its way."""
@@ -72,9 +82,11 @@ class SlidingRun(Run):
         try:
             answer = await self.ask_sliding(client, client.pos, whole=whole)
         except UnknownPos:
+            assert user_id in self.cut_off, "connections go on after a restart"
             client = self.clients[user_id] = SlidingClient()
             answer = await self.ask_sliding(client, None, whole=whole)
         client.apply(answer)
+        self.cut_off.discard(user_id)
 
 
 def check(run, user_id, old, fresh):

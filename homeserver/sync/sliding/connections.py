@@ -1,7 +1,8 @@
 """Connections: what each of them has been told, by position, so that the next answer tells what it lacks.
 
-They live in memory. After a restart every `pos` is unknown, and clients begin again with a small window, as
-the protocol wants them to.
+They live in memory; `homeserver.sync.sliding.keeper` saves them, so that they go on after a restart. Where
+that came too late the `pos` is unknown, and clients begin again with a small window, as the protocol wants
+them to.
 """
 
 from collections import OrderedDict
@@ -15,6 +16,8 @@ from homeserver.runtime.randomness import Randomness
 from homeserver.sync.sliding.lists import Listed
 from homeserver.sync.sliding.request import SlidingBody
 from homeserver.sync.sliding.room_config import Tuples
+from homeserver.sync.sliding.unsaved import Unsaved
+from storage.tables.sliding_connections import ConnectionKey
 
 __all__ = ["Connections", "Place", "RoomSent", "Until"]
 
@@ -90,7 +93,11 @@ class _Connection:
 
 
 class Connections:
-    """All connections; those go first that were used longest ago."""
+    """All connections; those go first that were used longest ago.
+
+    Attributes:
+        unsaved: those that changed.
+    """
 
     def __init__(
         self,
@@ -99,14 +106,35 @@ class Connections:
         per_session_max: int = CONNECTIONS_PER_SESSION_MAX,
         entries_max: int = ENTRIES_MAX,
     ) -> None:
+        self.unsaved = Unsaved()
         # No position of an earlier process is taken for one of this.
         self._prefix = randomness.token_urlsafe(9)
         self._number = 0
         self._per_session_max = per_session_max
         self._entries_max = entries_max
         self._entries = 0
-        self._connections: OrderedDict[tuple[int, str | None], _Connection] = OrderedDict()
+        self._connections: OrderedDict[ConnectionKey, _Connection] = OrderedDict()
         self._of_session: dict[int, OrderedDict[str | None, None]] = {}
+
+    def has(self, requester: Requester, conn_id: str | None) -> bool:
+        """Whether anything is known of this connection."""
+        return (requester.session_id, conn_id) in self._connections
+
+    def places(self, key: ConnectionKey) -> tuple[Place, Place | None] | None:
+        """The newest place of a connection, and the one acknowledged last, if any; None: nothing was told."""
+        connection = self._connections.get(key)
+        if connection is None or connection.newest is None:
+            return None
+        return connection.newest, connection.acknowledged
+
+    def restore(
+        self, requester: Requester, conn_id: str | None, newest: Place, acknowledged: Place | None
+    ) -> None:
+        """Take in a connection that was saved, of which nothing is known here."""
+        connection = self._add(requester.session_id, conn_id)
+        connection.newest, connection.acknowledged = newest, acknowledged
+        self._weigh(connection)
+        self._make_way(requester.session_id)
 
     def find(self, requester: Requester, conn_id: str | None, pos: str) -> tuple[Place, int]:
         """The place with this name, which acknowledges all before it; and the turn of who asks.
@@ -131,8 +159,8 @@ class Connections:
         """Start again: what the connection had is gone. The place has no token; the turn is of who asks."""
         session_id = requester.session_id
         self._drop(session_id, conn_id)
-        connection = self._connections[session_id, conn_id] = _Connection()
-        self._of_session.setdefault(session_id, OrderedDict())[conn_id] = None
+        connection = self._add(session_id, conn_id)
+        self.unsaved.note((session_id, conn_id))
         turn = self._take_turn(connection)
         self._make_way(session_id)
         return Place(), turn
@@ -149,12 +177,22 @@ class Connections:
         if connection is None or connection.turn != turn:
             return
         connection.newest = place
-        entries = place.entries()
+        self.unsaved.note((session_id, conn_id))
+        self._weigh(connection)
+        self._make_way(session_id)
+
+    def _add(self, session_id: int, conn_id: str | None) -> _Connection:
+        connection = self._connections[session_id, conn_id] = _Connection()
+        self._of_session.setdefault(session_id, OrderedDict())[conn_id] = None
+        return connection
+
+    def _weigh(self, connection: _Connection) -> None:
+        assert connection.newest is not None, "it has just come to a place"
+        entries = connection.newest.entries()
         if connection.acknowledged is not None:
             entries *= 2  # at most: the two share what did not change
         self._entries += entries - connection.entries
         connection.entries = entries
-        self._make_way(session_id)
 
     def _take_turn(self, connection: _Connection) -> int:
         self._number += 1

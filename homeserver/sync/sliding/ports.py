@@ -5,8 +5,9 @@ from typing import Protocol
 
 from homeserver.core.changes import ReceiptChange
 from homeserver.core.event.pdu import Event
+from storage.tables.sliding_connections import ConnectionKey, ConnectionRow
 
-__all__ = ["SlidingReads", "Wanted"]
+__all__ = ["KeptConnections", "SlidingReads", "Wanted"]
 
 Wanted = tuple[Collection[str], Collection[tuple[str, str]]]
 """Types of state, and single pieces of it by type and state key."""
@@ -39,3 +40,13 @@ class SlidingReads(Protocol):
         self, room_id: str, position: int, keys: Collection[tuple[str, str]]
     ) -> Sequence[Event]:
         """The state of a room just after `position` that has one of these types and state keys."""
+
+
+class KeptConnections(Protocol):
+    """Connections that outlast the process."""
+
+    async def read(self, key: ConnectionKey, pos: str) -> bytes | None:
+        """The snapshot of a connection that has a place of this name."""
+
+    async def save(self, rows: Sequence[ConnectionRow], gone: Sequence[ConnectionKey], now_ms: int) -> None:
+        """Keep connections, and forget others; of a session no more than it may have."""

@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager, nullcontext
 from homeserver.cluster.bus import Bus
 from homeserver.core.requester import Requester
 from homeserver.runtime.clock import Clock
-from homeserver.runtime.randomness import Randomness
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.sliding.assemble import SlidingAssembler
 from homeserver.sync.sliding.connections import Connections
+from homeserver.sync.sliding.keeper import ConnectionKeeper
 from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import SlidingBody, check_limits
 from homeserver.sync.sliding.room_facts import RoomFacts
@@ -23,15 +23,26 @@ __all__ = ["SlidingSync"]
 
 
 class SlidingSync:
-    """The service behind sliding sync."""
+    """The service behind sliding sync.
+
+    Args:
+        reads: of every sync.
+        sliding_reads: what sliding sync reads beyond.
+        notifier: what happens.
+        bus: the changes.
+        clock: tells how long to wait.
+        connections: those in memory.
+        keeper: finds those that outlasted the last process.
+    """
 
     def __init__(
         self, *, reads: SyncReads, sliding_reads: SlidingReads, notifier: Notifier, bus: Bus, clock: Clock,
-        randomness: Randomness,
+        connections: Connections, keeper: ConnectionKeeper,
     ) -> None:  # fmt: skip
         self._notifier = notifier
         self._clock = clock
-        self._connections = Connections(randomness)
+        self._connections = connections
+        self._keeper = keeper
         self._facts = RoomFacts(sliding_reads, bus)
         self._assembler = SlidingAssembler(
             reads=reads, sliding_reads=sliding_reads, notifier=notifier, facts=self._facts, clock=clock
@@ -54,7 +65,7 @@ class SlidingSync:
         if pos is None:
             place, turn = self._connections.begin(requester, body.conn_id)
         else:
-            place, turn = self._connections.find(requester, body.conn_id, pos)
+            place, turn = await self._keeper.find(requester, body.conn_id, pos)
         user = await self._notifier.users.find(requester.user_id)
         deadline_ms = self._clock.monotonic_ms() + (0 if pos is None else timeout_ms)
         with user.waiting() as waiter, self._listening(requester, body, waiter):
