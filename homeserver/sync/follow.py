@@ -56,6 +56,9 @@ class Follower:
         # Forget rings first: what is published from here on, while the delta is made too, rings again.
         self._bell.clear()
         noted = self._user.noted
+        if self._has_heard_all(heard):
+            self._since, self._noted = heard, noted
+            return Delta(heard, b'{"next_batch":"%b"}' % heard.encode().encode(), is_empty=True), False
         now = self._stop_at(heard)
         delta = await self._assembler.assemble(self._request, self._user, self._since, now, self._inbox)
         self._since = delta.token
@@ -65,6 +68,17 @@ class Follower:
             self._shared.put(heard, self._view, positions, delta)
         is_partial = delta.token.sticky_after is not None or isinstance(delta.token, PartialToken)
         return delta, is_partial or now is not self._notifier.heard
+
+    def _has_heard_all(self, heard: SyncToken) -> bool:
+        """Say whether there is nothing to tell, as mostly when a long poll begins; False if in doubt."""
+        since, user = self._since, self._user
+        if since is None or self._request.full_state or since != heard or not self._inbox.is_quiet:
+            return False
+        return (
+            user.account_data.is_quiet_since(heard)
+            and user.presence.is_quiet_since(heard)
+            and user.device_lists.is_quiet_since(heard)
+        )
 
     def glance(self) -> Delta | Hashable:
         """The next delta, if it is at hand because somebody else was told the same.
