@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
+.PHONY: install run test scenarios same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
 
 install: $(VENV)/.installed
 
@@ -28,8 +28,12 @@ $(JS)/node_modules/.installed: $(JS)/package-lock.json .venv-interop/.installed
 run: install
 	@exec $(BIN)/homeserver run $(ARGS)
 
-test: install .venv-interop/.installed $(JS)/node_modules/.installed
-	$(BIN)/pytest $(ARGS)
+test: install
+	$(BIN)/pytest --ignore=tests/scenarios $(ARGS)
+
+# Whole servers as processes of their own, and clients that we did not write.
+scenarios: install .venv-interop/.installed $(JS)/node_modules/.installed
+	$(BIN)/pytest tests/scenarios $(ARGS)
 
 same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
 	@SAME_VIEW_SEEDS=$(or $(SEEDS),20) SAME_VIEW_FIRST=$(or $(FIRST),1) \

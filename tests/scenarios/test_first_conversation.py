@@ -30,7 +30,7 @@ async def test_two_nio_clients_go_on_after_kill_minus_nine(server, interop_pytho
 
 
 async def test_matrix_js_sdk_logs_in_syncs_sends_and_receives(server, run_client):
-    assert (_HERE / "js" / "node_modules").exists(), "Run `make test`, which installs matrix-js-sdk."
+    assert (_HERE / "js" / "node_modules").exists(), "Run `make scenarios`, which installs matrix-js-sdk."
 
     said = await run_client("node", "two_people.mjs", server.base_url, "50", cwd=_HERE / "js")
 
