@@ -84,9 +84,9 @@ def server_of_module() -> Iterator[Server]:
 
 @pytest.fixture
 def interop_python() -> str:
-    """The Python of the virtual environment with clients that we did not write (`make scenarios` makes it)."""
+    """The Python of the environment with clients that we did not write (`make scenarios` makes it)."""
     python = _ROOT / ".venv-interop" / "bin" / "python"
-    assert python.exists(), "Run `make scenarios`, which makes .venv-interop, or `make .venv-interop/.installed`."
+    assert python.exists(), "Run `make scenarios`, which makes .venv-interop."
     return str(python)
 
 
