@@ -29,11 +29,11 @@ run: install
 	@exec $(BIN)/homeserver run $(ARGS)
 
 test: install
-	$(BIN)/pytest --ignore=tests/scenarios $(ARGS)
+	$(BIN)/pytest --ignore=tests/scenarios --ignore=tests/simulation $(ARGS)
 
-# Whole servers as processes of their own, and clients that we did not write.
+# Whole servers as processes of their own, clients that we did not write, and servers to which all goes wrong.
 scenarios: install .venv-interop/.installed $(JS)/node_modules/.installed
-	$(BIN)/pytest tests/scenarios $(ARGS)
+	$(BIN)/pytest tests/scenarios tests/simulation $(ARGS)
 
 same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
 	@SAME_VIEW_SEEDS=$(or $(SEEDS),20) SAME_VIEW_FIRST=$(or $(FIRST),1) \
