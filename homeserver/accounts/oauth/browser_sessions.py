@@ -81,7 +81,9 @@ class BrowserSessions:
         if row is None:
             return Visit(token)
         is_confirmed = row.confirmed_ms > now_ms - CONFIRMED_MS_MAX
-        return Visit(token, False, row.user_id, is_confirmed, row.is_suspended)  # noqa: FBT003 - its fields
+        return Visit(
+            token, user_id=row.user_id, is_confirmed=is_confirmed, is_suspended=row.is_suspended
+        )
 
     async def sign_in(self, user: str, password: str, *, replaces: Visit) -> Visit:
         """Sign a browser in with a password; it gets a new cookie, so that nobody can have set it before.
