@@ -88,7 +88,7 @@ def say(what, delays_ms):
 
 
 async def measure(server):
-    """Returns the 99th percentiles of wake-ups without and with logins, in milliseconds."""
+    """Print delays without and with logins; returns the 99th percentile of those with, in milliseconds."""
     sender = await server.user("sender")
     readers = Readers([await server.user(f"reader{number}") for number in range(READERS)])
     room_id = await sender.create(preset="public_chat")
