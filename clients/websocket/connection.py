@@ -77,6 +77,11 @@ class Services:
 class Connection:
     """One client's connection."""
 
+    __slots__ = (
+        "_admission", "_admitted_token", "_client_address", "_follower", "_is_over", "_is_writable",
+        "_requests", "_room_made", "_services", "_session", "_stream", "_wire",
+    )  # fmt: skip
+
     def __init__(
         self, services: Services, wire: Wire, *, access_token: str | None = None, client_address: str = ""
     ) -> None:
@@ -225,7 +230,7 @@ class Connection:
         ) and not self._is_admitted(requester):
             return None
         delta = follower.glance()
-        if not isinstance(delta, Delta):
+        if type(delta) is not Delta:
             return delta
         if not delta.is_empty:
             self._wire.send(session.shared_delta(delta))

@@ -19,9 +19,12 @@ def write_at_once(transport: Any, data: bytes) -> None:
         and not transport.dataBuffer
         and not transport._tempDataBuffer  # noqa: SLF001 - what waits must go first
     ):
-        try:  # noqa: SIM105 - `suppress` costs a tenth of a delivery
-            data = data[transport.socket.send(data) :]
+        try:
+            sent_bytes = transport.socket.send(data)
         except OSError:
             pass  # the reactor meets it again and deals with it; also if the socket takes nothing just now
-    if data:
-        transport.write(data)
+        else:
+            if sent_bytes == len(data):
+                return
+            data = data[sent_bytes:]
+    transport.write(data)

@@ -75,10 +75,14 @@ class Bell(Waiter):
     def tell(self) -> Hashable:
         """Let the listener tell; returns what it returns, or True if there is no need to any more."""
         self._is_queued = False
-        is_asleep = self._future is not None and not self._future.done()
-        if self._listener is None or not is_asleep or not self._rung:
+        listener, future = self._listener, self._future
+        if listener is None or future is None or not self._rung or future.done():
+            self.has_missed = False
             return True
-        return self._listener()
+        told = listener()
+        if told is True:
+            self._rung = self.has_missed = False
+        return told
 
     def queue_again(self) -> None:
         """Come again in the next round, but only once."""
@@ -121,8 +125,8 @@ class FanOut:
                 bell.fail(error)
                 continue
             if missed is True:
-                bell.has_missed = False
-            elif missed is None or bell.has_missed or missed not in led:
+                continue
+            if missed is None or bell.has_missed or missed not in led:
                 led.add(missed)
                 bell.wake()
             else:

@@ -7,7 +7,7 @@ from homeserver.runtime.clock import Clock
 from homeserver.sync.assemble import Assembler, Delta
 from homeserver.sync.fan_out import Bell, FanOut, Listener
 from homeserver.sync.live_inboxes import Inbox
-from homeserver.sync.live_users import LiveUser
+from homeserver.sync.live_users import LiveUser, News
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import SyncRequest
@@ -23,6 +23,11 @@ SHARED_MAX = 20
 
 class Follower:
     """One session's way along the streams: each delta begins where the one before it ended."""
+
+    __slots__ = (
+        "_assembler", "_bell", "_inbox", "_is_plain", "_known", "_noted", "_notifier", "_request", "_shared",
+        "_since", "_user", "_view",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,16 +51,20 @@ class Follower:
         self._view = shared.view_of(request)
         self._known: frozenset[tuple[str, str]] = _NOBODY  # (room ID, user ID) of members told, some of them
         self._noted: int | None = None  # how much of the user's news was told; None if that is not known
+        # Nothing waited for the device, and nobody is ignored. What changes that rings the bell as private.
+        self._is_plain = False
 
     async def look(self) -> tuple[Delta, bool]:
         """The next delta, maybe empty, at once; and whether there is more behind it."""
-        heard, positions = self._notifier.heard, self._shared_positions()
-        delta = self._find(heard, positions)
+        heard, news = self._notifier.heard, self._shared_news()
+        delta = None if news is None else self._find(heard, news)
         if delta is not None:
+            self._bell.clear()
             return delta, False
         # Forget rings first: what is published from here on, while the delta is made too, rings again.
         self._bell.clear()
         noted = self._user.noted
+        self._is_plain = self._inbox.is_quiet and not self._user.ignored
         if self._has_heard_all(heard):
             self._since, self._noted = heard, noted
             return Delta(heard, b'{"next_batch":"%b"}' % heard.encode().encode(), is_empty=True), False
@@ -64,8 +73,8 @@ class Follower:
         self._since = delta.token
         is_up_to_date = delta.token is heard
         self._noted = noted if is_up_to_date else None
-        if positions and delta.is_shared and is_up_to_date:
-            self._shared.put(heard, self._view, positions, delta)
+        if news is not None and delta.is_shared and is_up_to_date:
+            self._shared.put(heard, self._view, news, delta)
         is_partial = delta.token.sticky_after is not None or isinstance(delta.token, PartialToken)
         return delta, is_partial or now is not self._notifier.heard
 
@@ -85,27 +94,25 @@ class Follower:
 
         If it is not, a name for what would be told; or None, if it is told to nobody else.
         """
-        positions = self._shared_positions()
-        delta = self._find(self._notifier.heard, positions)
-        if delta is not None:
-            return delta
-        return (self._view, positions) if positions else None
-
-    def _shared_positions(self) -> tuple[int, ...] | None:
-        """The positions of all that is new, if it is told to everybody in the same words."""
-        if self._noted is None or self._bell.is_private or self._user.ignored or not self._inbox.is_quiet:
+        news = self._shared_news()
+        if news is None:
             return None
-        count = self._user.noted - self._noted
-        return self._user.last_positions(count) if 0 < count <= SHARED_MAX else None
+        delta = self._find(self._notifier.heard, news)
+        return (self._view, news) if delta is None else delta
 
-    def _find(self, heard: SyncToken, positions: tuple[int, ...] | None) -> Delta | None:
-        if positions is None:
+    def _shared_news(self) -> News | None:
+        """All that is new, if it is told to everybody in the same words."""
+        noted = self._noted
+        if noted is None or not self._is_plain or self._bell.is_private:
             return None
-        delta = self._shared.find(heard, self._view, positions)
+        count = self._user.noted - noted
+        return self._user.last_news(count) if 0 < count <= SHARED_MAX else None
+
+    def _find(self, heard: SyncToken, news: News) -> Delta | None:
+        delta = self._shared.find(heard, self._view, news)
         if delta is None or not (self._known.issuperset(delta.senders) or self._knows(delta.senders)):
             return None
-        self._bell.clear()
-        self._since, self._noted = delta.token, self._user.noted
+        self._since, self._noted = heard, self._user.noted
         return delta
 
     def _knows(self, senders: Sequence[tuple[str, str]]) -> bool:

@@ -8,7 +8,14 @@ from itertools import islice
 
 import orjson
 
-from homeserver.core.changes import AccountDataChange, EventChange, ReceiptChange, StickyChange, TypingChange
+from homeserver.core.changes import (
+    AccountDataChange,
+    EventChange,
+    ReceiptChange,
+    StickyChange,
+    ThreadSubscriptionChange,
+    TypingChange,
+)
 from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.content.invite_permission import INVITE_PERMISSION_CONFIG, blocks_invites_in
 from homeserver.core.content.member import LEAVE, membership_of
@@ -18,18 +25,24 @@ from homeserver.sync.device_list_news import DeviceListNews
 from homeserver.sync.live_rooms import READ_PRIVATE
 from homeserver.sync.ports import MembershipRow, SyncReads
 from homeserver.sync.presence_news import PresenceNews
+from homeserver.sync.thread_news import ThreadNews
 from homeserver.sync.waiter import Waiter
 
-__all__ = ["LiveUser", "LiveUsers", "MembershipChange", "RoomOfUser"]
+__all__ = ["LiveUser", "LiveUsers", "MembershipChange", "News", "RoomOfUser"]
 
 USERS_MAX = 10_000
 RECENT_PER_USER_MAX = 1_000
+FORGOTTEN_AT_ONCE = 200
 CHANGES_PER_ROOM_MAX = 50
 
 # (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
 MembershipChange = tuple[int, str | None, str]
 UNKNOWN = "?"
 HEEDED = (IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG)
+
+Place = tuple[int, str]
+News = Place | tuple[Place, ...]
+"""What is to be told: the (position, room ID) of one thing, or those of several, newest first."""
 
 
 class RoomOfUser:
@@ -78,12 +91,13 @@ class LiveUser:
         blocks_invites: the user does not want to be invited.
         presence: of whose presence the user is to be told.
         device_lists: whose devices the user is to ask for anew.
+        threads: which threads the user began or ceased to follow lately.
         noted: how much has been noted, ever.
     """
 
     __slots__ = (
         "_dropped", "_floor", "_recent", "_waiters", "account_data", "blocks_invites", "device_lists",
-        "ignored", "noted", "pins", "presence", "rooms", "user_id",
+        "ignored", "noted", "pins", "presence", "rooms", "threads", "user_id",
     )  # fmt: skip
 
     def __init__(self, user_id: str, floor: SyncToken) -> None:
@@ -92,13 +106,14 @@ class LiveUser:
         self.account_data = AccountDataNews(floor)
         self.presence = PresenceNews(floor)
         self.device_lists = DeviceListNews(floor)
+        self.threads = ThreadNews(floor)
         self.ignored: frozenset[str] = frozenset()
         self.blocks_invites = False
         self.noted = 0
         self.pins = 0
         self._floor = floor
         self._dropped: int | None = None
-        self._recent: list[tuple[int, str]] = []
+        self._recent: list[Place] = []
         self._waiters: set[Waiter] = set()
 
     @contextmanager
@@ -121,7 +136,7 @@ class LiveUser:
         self.pins -= 1
         self._waiters.discard(waiter)
 
-    def note(self, place: tuple[int, str], *, is_alike: bool = False) -> None:
+    def note(self, place: Place, *, is_alike: bool = False) -> None:
         """Something happened at this (position, room ID): remember it, wake who waits.
 
         Args:
@@ -131,8 +146,9 @@ class LiveUser:
         self.noted += 1
         self._recent.append(place)
         if len(self._recent) > RECENT_PER_USER_MAX:
-            self._dropped = self._recent[0][0]
-            del self._recent[0]
+            # Many at once: each time, all that follows moves up.
+            self._dropped = self._recent[FORGOTTEN_AT_ONCE - 1][0]
+            del self._recent[:FORGOTTEN_AT_ONCE]
         if is_alike:
             for waiter in self._waiters:
                 waiter.ring_alike()
@@ -164,11 +180,11 @@ class LiveUser:
         recent = self._recent
         return len(recent) > count and not since.covers(recent[-count - 1][0])
 
-    def last_positions(self, count: int) -> tuple[int, ...]:
-        """The positions of what was noted last, newest first."""
+    def last_news(self, count: int) -> News:
+        """What was noted last."""
         if count == 1:
-            return (self._recent[-1][0],)
-        return tuple([place[0] for place in islice(reversed(self._recent), count)])
+            return self._recent[-1]
+        return tuple(islice(reversed(self._recent), count))
 
     def recent_after(self, since: SyncToken) -> list[tuple[int, str]] | None:
         """(position, room ID) of all that happened after `since`, oldest first; None if that is not known."""
@@ -279,6 +295,13 @@ class LiveUsers:
             loading = self._loading.get(change.user_id)
             if loading is not None:
                 loading.account_data[change.type] = change
+
+    def take_in_thread_subscription(self, change: ThreadSubscriptionChange) -> None:
+        """Remember which thread a user follows now, or no more; wake the user's sessions and nobody else's."""
+        user = self._users.get(change.user_id)
+        if user is not None:
+            user.threads.take_in(change)
+            user.ring()
 
     async def _load(self, user_id: str, loading: _Loading) -> None:
         try:

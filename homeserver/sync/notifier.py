@@ -12,6 +12,7 @@ from homeserver.core.changes import (
     PresenceChange,
     ReceiptChange,
     StickyChange,
+    ThreadSubscriptionChange,
     ToDeviceChange,
     TypingChange,
 )
@@ -117,6 +118,8 @@ class Notifier:
                 self.key_counts.take_in(change)
             elif isinstance(change, PresenceChange):
                 self.presence.take_in(change)
+            elif isinstance(change, ThreadSubscriptionChange):
+                self.users.take_in_thread_subscription(change)
         self.heard = heard
 
     def _take_in_event(self, change: EventChange) -> None:

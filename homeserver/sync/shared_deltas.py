@@ -9,6 +9,7 @@ members, ignored users, account data, presence, what is bundled) never gets in h
 from homeserver.core.filters import Filter
 from homeserver.core.positions import SyncToken
 from homeserver.sync.assemble import Delta
+from homeserver.sync.live_users import News
 from homeserver.sync.request import SyncRequest
 
 __all__ = ["SharedDeltas"]
@@ -16,15 +17,13 @@ __all__ = ["SharedDeltas"]
 VIEWS_MAX = 1_000
 DELTAS_MAX = 1_000
 
-_Key = tuple[int, tuple[int, ...]]
-
 
 class SharedDeltas:
     """Remembers the deltas that lead to where everything has been heard up to; no older ones."""
 
     def __init__(self) -> None:
         self._now: SyncToken | None = None
-        self._deltas: dict[_Key, Delta] = {}
+        self._deltas: dict[tuple[int, News], Delta] = {}
         self._views: dict[tuple[Filter, int, bool, bytes], int] = {}
         self._last_view = 0
 
@@ -41,14 +40,14 @@ class SharedDeltas:
             view = self._views[asked] = self._last_view
         return view
 
-    def find(self, now: SyncToken, view: int, positions: tuple[int, ...]) -> Delta | None:
-        """Find the delta that tells of these positions and leads to `now`."""
-        return self._deltas.get((view, positions)) if now is self._now else None
+    def find(self, now: SyncToken, view: int, news: News) -> Delta | None:
+        """Find the delta that tells this news and leads to `now`."""
+        return self._deltas.get((view, news)) if now is self._now else None
 
-    def put(self, now: SyncToken, view: int, positions: tuple[int, ...], delta: Delta) -> None:
+    def put(self, now: SyncToken, view: int, news: News, delta: Delta) -> None:
         """Remember a delta that is shared."""
         if now is not self._now:
             self._now = now
             self._deltas.clear()
         if len(self._deltas) < DELTAS_MAX:
-            self._deltas[view, positions] = delta
+            self._deltas[view, news] = delta

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from homeserver.core.errors import UnknownPos
-from homeserver.core.positions import SyncToken
+from homeserver.core.positions import POSITION_MAX, SyncToken
 from homeserver.core.requester import Requester
 from homeserver.runtime.randomness import Randomness
 from homeserver.sync.sliding.lists import Listed
@@ -19,7 +19,7 @@ from homeserver.sync.sliding.room_config import Tuples
 from homeserver.sync.sliding.unsaved import Unsaved
 from storage.tables.sliding_connections import ConnectionKey
 
-__all__ = ["Connections", "Place", "RoomSent", "Until"]
+__all__ = ["Connections", "Place", "RoomSent", "Until", "position_of_pos"]
 
 CONNECTIONS_PER_SESSION_MAX = 8
 CONNECTIONS_MAX = 50_000
@@ -59,6 +59,7 @@ class Place:
         receipts: the rooms of which receipts were told.
         sticky: the rooms in scope of the extension for sticky events; None if it was not asked for.
         device_lists: up to where device lists were told; None: they were not asked for yet.
+        threads: likewise of thread subscriptions.
         listed: what the lists of `body` came to, if that stays so until the user's rooms change.
         body: the request that was answered with it.
     """
@@ -70,6 +71,7 @@ class Place:
     receipts: Until = field(default_factory=dict)
     sticky: Mapping[str, None] | None = None
     device_lists: SyncToken | None = None
+    threads: SyncToken | None = None
     listed: Listed | None = None
     body: SlidingBody | None = None
 
@@ -78,6 +80,14 @@ class Place:
         listed = 0 if self.listed is None else 2 * len(self.listed.configs)
         rooms = len(self.rooms) + len(self.account_data) + len(self.receipts) + len(self.sticky or ())
         return 1 + sum([len(sent.lazy) for sent in self.rooms.values()]) + rooms + listed
+
+
+def position_of_pos(pos: str) -> int | None:
+    """The position up to which all had been told when a place got this name; None: it is no such name."""
+    prefix, _, position = pos.rpartition(".")
+    if prefix.count(".") != 1 or not position.isascii() or not position.isdigit() or len(position) > 19:
+        return None
+    return min(int(position), POSITION_MAX)
 
 
 class _Connection:
@@ -171,7 +181,9 @@ class Connections:
         It is not kept if another request came meanwhile: nobody waits for this answer any more.
         """
         self._number += 1
-        place.pos = f"{self._prefix}.{self._number}"
+        # So that it says also to who does not know the connection any more, up to where it was told.
+        position = 0 if place.token is None else place.token.lowest
+        place.pos = f"{self._prefix}.{self._number}.{position}"
         session_id = requester.session_id
         connection = self._connections.get((session_id, conn_id))
         if connection is None or connection.turn != turn:

@@ -18,6 +18,7 @@ from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import RoomExtension, SlidingBody
 from homeserver.sync.sliding.scopes import Scopes
 from homeserver.sync.sliding.sticky_events import StickyPart
+from homeserver.sync.sliding.thread_subscriptions import ThreadsPart
 from homeserver.sync.sliding.to_device import ToDevicePart
 
 __all__ = ["ExtensionParts", "Told"]
@@ -53,6 +54,7 @@ class ExtensionParts:
         self._account_data = AccountDataExtension(reads)
         self._typing = TypingExtension(live_rooms)
         self._receipts = ReceiptsExtension(reads, sliding_reads, live_rooms)
+        self._threads = ThreadsPart(sliding_reads)
 
     async def tell(
         self, look: Look, body: SlidingBody, listed: Listed, told: Told, after: Place
@@ -60,7 +62,7 @@ class ExtensionParts:
         """The parts, and whether there is news in any; notes in the place what the connection has then."""
         asked, place, scopes = body.extensions, told.place, Scopes(look, listed)
         after.account_data, after.receipts = place.account_data, place.receipts
-        after.device_lists, after.sticky = place.device_lists, place.sticky
+        after.device_lists, after.sticky, after.threads = place.device_lists, place.sticky, place.threads
         parts: list[bytes] = []
         found = is_new = False
         if asked is not None and _is_on(asked.account_data):
@@ -103,6 +105,12 @@ class ExtensionParts:
             )
             found |= is_new
             parts.append(b'"org.matrix.msc4354.sticky_events":' + part)
+        if asked is not None and asked.threads is not None and asked.threads.enabled:
+            changed = await self._threads.tell(look, asked.threads, place.threads)
+            after.threads = look.now
+            if changed is not None:
+                found = True
+                parts.append(b'"io.element.msc4308.thread_subscriptions":' + changed)
         if not told.is_settled:
             after.account_data = _of_rooms(after.account_data, after)
             after.receipts = _of_rooms(after.receipts, after)

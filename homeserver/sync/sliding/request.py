@@ -12,7 +12,8 @@ from homeserver.sync.sticky_events import STICKY_EVENTS_MAX
 
 __all__ = [
     "TIMELINE_LIMIT_MAX", "EncryptionExtension", "Extensions", "ListBody", "ListFilters", "RoomBody",
-    "RoomExtension", "SlidingBody", "StickyExtension", "ToDeviceExtension", "check_limits",
+    "RoomExtension", "SlidingBody", "StickyExtension", "ThreadsExtension", "THREADS_MAX", "ToDeviceExtension",
+    "check_limits",
 ]  # fmt: skip
 
 TIMELINE_LIMIT_MAX = 1_000
@@ -25,6 +26,7 @@ FILTER_VALUES_MAX = 100
 TEXT_CHARACTERS_MAX = 255
 PLACE_CHARACTERS_MAX = 16_384
 MESSAGES_MAX = 100
+THREADS_MAX = 100
 
 _Place = Annotated[int, msgspec.Meta(ge=0)]
 _Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]
@@ -92,6 +94,13 @@ class StickyExtension(msgspec.Struct):
     since: Annotated[str, msgspec.Meta(max_length=PLACE_CHARACTERS_MAX)] | None = None
 
 
+class ThreadsExtension(msgspec.Struct):
+    """Thread subscriptions: at most `limit` of those that changed, or `THREADS_MAX` if that is less."""
+
+    enabled: bool = False
+    limit: Annotated[int, msgspec.Meta(ge=1)] = THREADS_MAX
+
+
 class Extensions(msgspec.Struct):
     """The extensions; those that are unknown are ignored."""
 
@@ -102,6 +111,9 @@ class Extensions(msgspec.Struct):
     e2ee: EncryptionExtension | None = None
     sticky_events: StickyExtension | None = msgspec.field(
         default=None, name="org.matrix.msc4354.sticky_events"
+    )
+    threads: ThreadsExtension | None = msgspec.field(
+        default=None, name="io.element.msc4308.thread_subscriptions"
     )
 
 

@@ -42,6 +42,7 @@ class _Place(msgspec.Struct, array_like=True):
     receipts: _Untils
     sticky: list[_Index] | None
     device_lists: _Index | None
+    threads: _Index | None = None  # later than the others: older snapshots are without
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
@@ -112,6 +113,7 @@ class _Packer:
         return _Place(
             place.pos, self._tokens.number(place.token.encode()), rooms, self._untils(place.account_data),
             self._untils(place.receipts), sticky, self._token(place.device_lists),
+            self._token(place.threads),
         )  # fmt: skip
 
     def _of_room(self, sent: RoomSent) -> int:
@@ -153,6 +155,7 @@ def _unpacked(snapshot: _Snapshot) -> Places:
             receipts=untils(one.receipts),
             sticky=None if one.sticky is None else {names[name]: None for name in one.sticky},
             device_lists=token(one.device_lists),
+            threads=token(one.threads),
         )
         for one in snapshot.places
     ]
