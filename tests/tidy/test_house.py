@@ -46,6 +46,16 @@ def test_the_code_map_names_no_module_that_is_gone(root, ours):
     assert mapped - present == set()
 
 
+def test_the_code_map_names_each_module_once_and_in_order(root):
+    page = (root / "docs" / "architecture.md").read_text("utf-8")
+    for section in page.partition("<!-- the code map -->")[2].split("\n### "):
+        lines = re.findall(r"^- `([a-z]+)/([a-z_0-9/]+\.py)`", section, re.MULTILINE)
+        for package in {package for package, _ in lines}:
+            modules = [module for each, module in lines if each == package]
+
+            assert modules == sorted(set(modules)), f"{package}, in {section.partition(chr(10))[0]}"
+
+
 def test_the_version_is_said_once(root):
     assert tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"] == VERSION
 
