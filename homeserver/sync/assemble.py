@@ -50,7 +50,9 @@ class Delta:
         body: the JSON.
         is_empty: it tells nothing but the token.
         is_shared: others who ask for the same and have heard as much are told this, too, if they know
-            the members named in `senders`, as (room ID, user ID).
+            the members named in `senders` and not those in `introduced`.
+        senders: (room ID, user ID) of members who speak in it and whom the reader knows.
+        introduced: (room ID, user ID) of members who speak in it and are told with it.
         frame: the body as it goes over a wire, made by the first who sends it.
         has_key_counts: it tells what the device has left of keys, as that has changed.
     """
@@ -60,6 +62,7 @@ class Delta:
     is_empty: bool
     is_shared: bool = False
     senders: Sequence[tuple[str, str]] = ()
+    introduced: Sequence[tuple[str, str]] = ()
     frame: bytes | None = None
     has_key_counts: bool = False
 
@@ -125,7 +128,8 @@ class Assembler:
                 next_batch = await tell_sticky_events(self._sticky_events, window, spans, body, next_batch)
             return Delta(
                 next_batch, body.encode(next_batch), body.is_empty,
-                is_shared=body.is_shared, senders=body.senders, has_key_counts=has_key_counts,
+                is_shared=body.is_shared, senders=body.senders, introduced=body.introduced,
+                has_key_counts=has_key_counts,
             )  # fmt: skip
         spans = await spans_of(window, self._reads)
         for stream in self._streams:

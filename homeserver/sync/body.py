@@ -27,12 +27,13 @@ class Body:
             Who comes first puts a room there; the others `add` to it.
         is_shared: others who ask for the same and have heard as much are told this, too.
         senders: (room ID, user ID) of those whose member events the client is taken to know.
+        introduced: (room ID, user ID) of those whose member events are told because they speak.
         told: the events of the timelines of joined rooms.
     """
 
     __slots__ = (
-        "account_data", "encryption", "invited", "is_shared", "joined", "knocked", "left", "presence",
-        "senders", "to_device", "told",
+        "account_data", "encryption", "introduced", "invited", "is_shared", "joined", "knocked", "left",
+        "presence", "senders", "to_device", "told",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class Body:
         self.left: dict[str, bytes] = {}
         self.is_shared = True
         self.senders: list[tuple[str, str]] = []
+        self.introduced: list[tuple[str, str]] = []
         self.told: dict[str, Sequence[TimelineEvent]] = {}
 
     @staticmethod

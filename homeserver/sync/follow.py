@@ -97,8 +97,13 @@ class Follower:
         news = self._shared_news()
         if news is None:
             return None
-        delta = self._find(self._notifier.heard, news)
-        return (self._view, news) if delta is None else delta
+        heard = self._notifier.heard
+        delta = self._find(heard, news)
+        if delta is not None:
+            return delta
+        for other in self._shared.find(heard, self._view, news):
+            return self._view, news, frozenset(self._strangers((*other.senders, *other.introduced)))
+        return self._view, news
 
     def _shared_news(self) -> News | None:
         """All that is new, if it is told to everybody in the same words."""
@@ -109,21 +114,43 @@ class Follower:
         return self._user.last_news(count) if 0 < count <= SHARED_MAX else None
 
     def _find(self, heard: SyncToken, news: News) -> Delta | None:
-        delta = self._shared.find(heard, self._view, news)
-        if delta is None or not (self._known.issuperset(delta.senders) or self._knows(delta.senders)):
-            return None
-        self._since, self._noted = heard, self._user.noted
-        return delta
+        for delta in self._shared.find(heard, self._view, news):
+            if self._known.issuperset(delta.senders) or not self._strangers(delta.senders):
+                if delta.introduced and not self._introduce(delta):
+                    continue
+                self._since, self._noted = heard, self._user.noted
+                return delta
+        return None
 
-    def _knows(self, senders: Sequence[tuple[str, str]]) -> bool:
+    def _introduce(self, delta: Delta) -> bool:
+        """Take note of the members who are told because they speak; False if one of them is known already."""
+        introduced = delta.introduced
+        if len(self._strangers(introduced)) < len(introduced):
+            return False
+        for room_id, user_id in introduced:
+            self._assembler.lazy_members.tell(
+                self._request.requester.session_id, room_id, (user_id,), delta.token
+            )
+        self._note_known(introduced)
+        return True
+
+    def _strangers(self, members: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        """Those of (room ID, user ID) whom the session lacks; if there are none, it is remembered."""
         session_id, lazy_members = self._request.requester.session_id, self._assembler.lazy_members
-        for room_id, user_id in senders:
-            if lazy_members.untold(session_id, room_id, (user_id,), self._since):
-                return False
+        strangers = [
+            (room_id, user_id)
+            for room_id, user_id in members
+            if (room_id, user_id) not in self._known
+            and lazy_members.untold(session_id, room_id, (user_id,), self._since)
+        ]
+        if not strangers:
+            self._note_known(members)
+        return strangers
+
+    def _note_known(self, members: Sequence[tuple[str, str]]) -> None:
         # So it stays for as long as the session goes on from what it was told.
         self._known = _NOBODY if len(self._known) > KNOWN_MAX else self._known
-        self._known = self._known.union(senders)
-        return True
+        self._known = self._known.union(members)
 
     async def with_key_counts(self, delta: Delta) -> bytes:
         """The body of a delta, with what the device has left of keys, changed or not."""
@@ -195,6 +222,7 @@ class Following:
     async def __aexit__(self, *_: object) -> None:
         self._user.detach(self._bell)
         self._inbox.detach(self._bell)
+        self._bell.follow_up()
 
 
 class Sync:

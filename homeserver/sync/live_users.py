@@ -297,7 +297,7 @@ class LiveUsers:
                 loading.account_data[change.type] = change
 
     def take_in_thread_subscription(self, change: ThreadSubscriptionChange) -> None:
-        """Remember which thread a user follows now, or no more; wake the user's sessions and nobody else's."""
+        """Remember which thread a user follows now, or no more; wake the user's sessions, nobody else's."""
         user = self._users.get(change.user_id)
         if user is not None:
             user.threads.take_in(change)

@@ -114,13 +114,17 @@ class Notifier:
                 self.users.take_in_live(change)
             elif isinstance(change, DeviceListChange):
                 self.device_lists.take_in(change)
-            elif isinstance(change, KeyCountsChange):
-                self.key_counts.take_in(change)
-            elif isinstance(change, PresenceChange):
-                self.presence.take_in(change)
-            elif isinstance(change, ThreadSubscriptionChange):
-                self.users.take_in_thread_subscription(change)
+            else:
+                self._take_in_rare(change)
         self.heard = heard
+
+    def _take_in_rare(self, change: Change) -> None:
+        if isinstance(change, PresenceChange):
+            self.presence.take_in(change)
+        elif isinstance(change, KeyCountsChange):
+            self.key_counts.take_in(change)
+        elif isinstance(change, ThreadSubscriptionChange):
+            self.users.take_in_thread_subscription(change)
 
     def _take_in_event(self, change: EventChange) -> None:
         if change.is_withheld and not (change.resets or change.removed):

@@ -46,7 +46,8 @@ class RoomStates:
     async def delta(self, window: Window, room_id: str, timeline: Timeline) -> list[Event]:
         """What changed between `since` and the timeline, and members that its senders need."""
         changes = await self.changes(window, room_id, timeline)
-        return await self.with_senders(window, room_id, timeline, changes)
+        speakers = await self.speakers(window, room_id, timeline, changes)
+        return self.told(window, room_id, [*changes, *speakers])
 
     async def changes(self, window: Window, room_id: str, timeline: Timeline) -> list[Event]:
         """What changed between `since` and the timeline, before any filter."""
@@ -62,12 +63,18 @@ class RoomStates:
         events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
         return _with(events, timeline.changed if request.use_state_after else timeline.resets)
 
-    async def with_senders(
-        self, window: Window, room_id: str, timeline: Timeline, events: list[Event]
-    ) -> list[Event]:
-        """What is told of changes, with the members that the senders of the timeline need."""
+    async def speakers(
+        self, window: Window, room_id: str, timeline: Timeline, changes: Iterable[Event]
+    ) -> Sequence[Event]:
+        """The members who speak in the timeline and whom a lazily loading client lacks still."""
+        if not window.request.filter.room.state.lazy_load_members:
+            return ()
+        there = {event.state_key for event in changes if event.type == MEMBER}
+        return await self._untold(window, room_id, timeline, _senders(timeline) - there)
+
+    def told(self, window: Window, room_id: str, events: list[Event]) -> list[Event]:
+        """What of these events is told, once it is remembered which members are."""
         if window.request.filter.room.state.lazy_load_members:
-            events += await self._senders_untold(window, room_id, timeline, events)
             self._tell(window, room_id, events)
         return self._filtered(window, room_id, events)
 
@@ -80,12 +87,6 @@ class RoomStates:
         events = list(await self._untold(window, room_id, timeline, set(heroes) - there))
         self._tell(window, room_id, events)
         return self._filtered(window, room_id, events)
-
-    async def _senders_untold(
-        self, window: Window, room_id: str, timeline: Timeline, events: Iterable[Event]
-    ) -> Sequence[Event]:
-        there = {event.state_key for event in events if event.type == MEMBER}
-        return await self._untold(window, room_id, timeline, _senders(timeline) - there)
 
     async def _untold(
         self, window: Window, room_id: str, timeline: Timeline, user_ids: Iterable[str]

@@ -1,10 +1,12 @@
 """One delta for many: what everybody in a room is told alike is put together once.
 
 A message in a room with 200 readers is one delta for nearly all of them: they ask for the same, have heard
-the same things, and the token leaves them at the same place. What differs between readers (their own events,
-members, ignored users, account data, presence, what is bundled) never gets in here; see `Bell.is_private` and
-`Body.is_shared`.
+the same things, and the token leaves them at the same place. With lazy loading there are two: some do not
+know the speaker yet. What differs between readers (their own events, changes of members, ignored users,
+account data, presence, what is bundled) never gets in here; see `Bell.is_private` and `Body.is_shared`.
 """
+
+from collections.abc import Sequence
 
 from homeserver.core.filters import Filter
 from homeserver.core.positions import SyncToken
@@ -16,6 +18,7 @@ __all__ = ["SharedDeltas"]
 
 VIEWS_MAX = 1_000
 DELTAS_MAX = 1_000
+VARIANTS_MAX = 8
 
 
 class SharedDeltas:
@@ -23,7 +26,7 @@ class SharedDeltas:
 
     def __init__(self) -> None:
         self._now: SyncToken | None = None
-        self._deltas: dict[tuple[int, News], Delta] = {}
+        self._deltas: dict[tuple[int, News], list[Delta]] = {}
         self._views: dict[tuple[Filter, int, bool, bytes], int] = {}
         self._last_view = 0
 
@@ -40,14 +43,18 @@ class SharedDeltas:
             view = self._views[asked] = self._last_view
         return view
 
-    def find(self, now: SyncToken, view: int, news: News) -> Delta | None:
-        """Find the delta that tells this news and leads to `now`."""
-        return self._deltas.get((view, news)) if now is self._now else None
+    def find(self, now: SyncToken, view: int, news: News) -> Sequence[Delta]:
+        """Find the deltas that tell this news and lead to `now`; they differ in the members they tell."""
+        return self._deltas.get((view, news), ()) if now is self._now else ()
 
     def put(self, now: SyncToken, view: int, news: News, delta: Delta) -> None:
         """Remember a delta that is shared."""
         if now is not self._now:
             self._now = now
             self._deltas.clear()
-        if len(self._deltas) < DELTAS_MAX:
-            self._deltas[view, news] = delta
+        there = self._deltas.get((view, news))
+        if there is not None:
+            if len(there) < VARIANTS_MAX:
+                there.append(delta)
+        elif len(self._deltas) < DELTAS_MAX:
+            self._deltas[view, news] = [delta]

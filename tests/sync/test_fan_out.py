@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from homeserver.sync import fan_out
 from homeserver.sync.fan_out import ROUND_MAX, Bell, FanOut
 
 TOLD = True
@@ -45,10 +46,10 @@ async def settle():
 
 @pytest.fixture
 async def make():
-    fan_out, readers = FanOut(), []
+    bells, readers = FanOut(), []
 
     async def make(*answers):
-        readers.append(Reader(fan_out, *answers))
+        readers.append(Reader(bells, *answers))
         await asyncio.sleep(0)
         return readers[-1]
 
@@ -90,23 +91,131 @@ async def test_who_cannot_tell_is_woken(make):
     assert (reader.asked, reader.woken) == (1, 1)
 
 
-async def test_the_first_of_many_is_woken_and_the_others_come_again(make):
-    first, second, other = await make("key"), await make("key", TOLD), await make("other key")
-    for reader in (first, second, other):
-        reader.bell.ring_alike()
+class Board:
+    """What has been put together, and readers who look for it there."""
+
+    def __init__(self):
+        self.fan_out = FanOut()
+        self.there = set()
+        self.readers = []
+
+    def join(self, name, *, work=None, is_shared=True):
+        reader = SharingReader(self, name, work, is_shared)
+        self.readers.append(reader)
+        return reader
+
+    async def ring(self):
+        for reader in self.readers:
+            reader.bell.ring_alike()
+        await settle()
+
+
+class SharingReader:
+    """Told from the board; if it is not there, puts it there once it has done its work."""
+
+    def __init__(self, board, name, work, is_shared):
+        self.board, self.name, self.work, self.is_shared = board, name, work, is_shared
+        self.bell = Bell(board.fan_out)
+        self.pushed = self.woken = 0
+        self.task = asyncio.ensure_future(self._go())
+
+    async def _go(self):
+        while True:
+            await self.bell.listen(self._tell)
+            self.woken += 1
+            self.bell.clear()
+            if self.work is not None:
+                await self.work
+            if self.is_shared:
+                self.board.there.add(self.name)
+
+    def _tell(self):
+        if self.name not in self.board.there:
+            return self.name
+        self.pushed += 1
+        return True
+
+
+@pytest.fixture
+async def board():
+    board = Board()
+    yield board
+    for reader in board.readers:
+        reader.task.cancel()
+
+
+def told(readers):
+    return [(reader.woken, reader.pushed) for reader in readers]
+
+
+LED, FOLLOWED, LOOKED, WAITS = (1, 0), (0, 1), (1, 0), (0, 0)
+
+
+async def test_the_first_of_many_leads_and_the_others_follow(board):
+    readers = [board.join("key"), board.join("key"), board.join("other"), board.join("key")]
+    await asyncio.sleep(0)
+    await board.ring()
+
+    assert told(readers) == [LED, FOLLOWED, LED, FOLLOWED]
+
+
+async def test_who_follows_waits_until_the_leader_has_done_its_work(board):
+    work = asyncio.get_running_loop().create_future()
+    readers = [board.join("key", work=work), board.join("key"), board.join("other"), board.join("other")]
+    await asyncio.sleep(0)
+    await board.ring()
+    assert told(readers) == [LED, WAITS, LED, FOLLOWED]
+
+    await board.ring()
+    assert told(readers)[:2] == [LED, WAITS], "what rings meanwhile leads nobody else"
+
+    work.set_result(None)
+    await settle()
+    assert told(readers)[1] == FOLLOWED
+
+
+async def test_what_cannot_be_shared_wakes_all_at_once(board):
+    readers = [board.join("key", is_shared=False) for _ in range(5)]
+    await asyncio.sleep(0)
+    await board.ring()
+
+    assert told(readers) == [LOOKED] * 5
+
+
+async def test_a_leader_who_leaves_lets_the_others_go_on(board):
+    leader, *others = [board.join("key", work=asyncio.get_running_loop().create_future()) for _ in range(3)]
+    await asyncio.sleep(0)
+    await board.ring()
+    assert told(others) == [WAITS, WAITS]
+
+    leader.task.cancel()
+    leader.bell.follow_up()
+    await settle()
+    assert told(others) == [LOOKED, LOOKED]
+
+
+async def test_nobody_waits_long_for_a_leader(board, monkeypatch):
+    monkeypatch.setattr(fan_out, "LEAD_S_MAX", 0)
+    work = asyncio.get_running_loop().create_future()
+    leader, other = board.join("key", work=work), board.join("key")
+    await asyncio.sleep(0)
+    await board.ring()
+    assert told([leader, other]) == [LED, LOOKED]
+
+    work.set_result(None)
+    await settle()
+    await board.ring()
+    assert told([leader, other]) == [(1, 1), (1, 1)], "it came back too late, and that harms nothing"
+
+
+async def test_somebody_who_waits_is_woken_by_what_is_theirs_alone(board):
+    leader, other = board.join("key", work=asyncio.get_running_loop().create_future()), board.join("key")
+    await asyncio.sleep(0)
+    await board.ring()
+    other.bell.ring()
     await settle()
 
-    assert [reader.woken for reader in (first, second, other)] == [1, 0, 1]
-    assert second.asked == 2
-
-
-async def test_nobody_comes_again_twice(make):
-    first, second = await make("key"), await make("key", "key")
-    for reader in (first, second):
-        reader.bell.ring_alike()
-    await settle()
-
-    assert [reader.woken for reader in (first, second)] == [1, 1]
+    assert told([leader, other]) == [LED, LOOKED]
 
 
 async def test_the_loop_does_other_things_between_rounds(make):

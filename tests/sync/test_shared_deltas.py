@@ -27,10 +27,10 @@ FILTERS = [
 class Reader:
     """A session that listens, and one beside it that looks for itself each time."""
 
-    def __init__(self, number, user_id, wanted):
+    def __init__(self, number, user_id, wanted, *, use_state_after=False):
         self.user_id = user_id
         device = Requester(user_id, f"DEVICE{number}" if number > 4 else "DEVICE", number)
-        self.request = SyncRequest(device, filter=parse_filter(wanted))
+        self.request = SyncRequest(device, filter=parse_filter(wanted), use_state_after=use_state_after)
         self.told = []
         self.pushed = 0
 
@@ -152,6 +152,32 @@ async def test_many_readers_of_one_message_wake_one_task(world):
 
     assert sum(reader.pushed for reader in readers) == 99
     assert {id(body) for reader in readers for body in reader.told} == {id(readers[0].told[0])}
+
+
+@pytest.mark.parametrize("use_state_after", [False, True])
+async def test_a_speaker_is_introduced_once_to_all_who_do_not_know_them(world, use_state_after):
+    lazy = {"room": {"timeline": {"limit": 1}, "state": {"lazy_load_members": True}}}
+    world.send(ROOMS[0], USERS[2], body="known to all")
+    readers = [Reader(number + 5, USERS[1], lazy, use_state_after=use_state_after) for number in range(100)]
+    async with contextlib.AsyncExitStack() as stack:
+        for reader in readers:
+            await reader.start(stack, world)
+        await settle()
+        pushed = []
+        for sender in (USERS[0], USERS[0], USERS[2]):
+            for reader in readers:
+                reader.told.clear()
+                reader.pushed = 0
+            world.send(ROOMS[0], sender, body="hello")
+            await settle()
+            pushed.append(sum(reader.pushed for reader in readers))
+            for reader in readers:
+                delta, _ = await reader.alone.look()
+                assert [orjson.loads(body) for body in reader.told] == [orjson.loads(delta.body)]
+        for reader in readers:
+            reader.task.cancel()
+
+    assert pushed == [99, 99, 99]
 
 
 async def test_what_a_session_sent_itself_is_told_with_its_transaction_id(world):

@@ -106,11 +106,10 @@ class ExtensionParts:
             found |= is_new
             parts.append(b'"org.matrix.msc4354.sticky_events":' + part)
         if asked is not None and asked.threads is not None and asked.threads.enabled:
-            changed = await self._threads.tell(look, asked.threads, place.threads)
+            told_threads = await self._threads.tell(look, asked.threads, place.threads)
             after.threads = look.now
-            if changed is not None:
-                found = True
-                parts.append(b'"io.element.msc4308.thread_subscriptions":' + changed)
+            found |= bool(told_threads)
+            parts += told_threads
         if not told.is_settled:
             after.account_data = _of_rooms(after.account_data, after)
             after.receipts = _of_rooms(after.receipts, after)

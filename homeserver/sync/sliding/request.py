@@ -11,8 +11,8 @@ from homeserver.core.errors import InvalidParam
 from homeserver.sync.sticky_events import STICKY_EVENTS_MAX
 
 __all__ = [
-    "TIMELINE_LIMIT_MAX", "EncryptionExtension", "Extensions", "ListBody", "ListFilters", "RoomBody",
-    "RoomExtension", "SlidingBody", "StickyExtension", "ThreadsExtension", "THREADS_MAX", "ToDeviceExtension",
+    "THREADS_MAX", "TIMELINE_LIMIT_MAX", "EncryptionExtension", "Extensions", "ListBody", "ListFilters",
+    "RoomBody", "RoomExtension", "SlidingBody", "StickyExtension", "ThreadsExtension", "ToDeviceExtension",
     "check_limits",
 ]  # fmt: skip
 

@@ -77,20 +77,24 @@ class JoinedRooms:
             or wanted.lazy_load_members
         ):
             changes = await self._states.changes(window, room_id, timeline)
-            state = await self._states.with_senders(window, room_id, timeline, list(changes))
+            speakers = await self._states.speakers(window, room_id, timeline, changes)
+            state = self._states.told(window, room_id, [*changes, *speakers])
         else:
-            changes = state = []  # the live case: all that changed is in the timeline
-        if timeline.bundles or (state and wanted.lazy_load_members):
-            body.is_shared = False  # what is bundled, and who is not known yet, depends on the reader
+            changes, speakers, state = [], [], []  # the live case: all that changed is in the timeline
+        if timeline.bundles or (wanted.lazy_load_members and (changes or wanted.include_redundant_members)):
+            body.is_shared = False  # what is bundled, and who is known, depends on the reader
         elif wanted.lazy_load_members:
-            senders = {shown.event.sender for shown in timeline.events}
+            introduced = {event.state_key or "" for event in speakers}
+            senders = {shown.event.sender for shown in timeline.events} - introduced
+            body.introduced += [(room_id, user_id) for user_id in introduced]
             body.senders += [(room_id, sender) for sender in senders]
         summary = None
         # A member who is told because they speak is no change of members.
         if MEMBER in [shown.event.type for shown in timeline.events] or MEMBER in [e.type for e in changes]:
             now = await self._members.summary(room_id, window.user.user_id)
             if wanted.lazy_load_members:
-                state += await self._states.heroes(window, room_id, timeline, now.heroes, state)
+                heroes = await self._states.heroes(window, room_id, timeline, now.heroes, state)
+                state = [*state, *heroes]
             summary = now.json()
             body.is_shared = False
         if not (timeline.events or timeline.limited or state):
