@@ -14,7 +14,7 @@ __all__ = ["DeactivationBody", "DeactivationEndpoints"]
 
 
 class DeactivationBody(msgspec.Struct):
-    """How the user shows that they may, and whether to erase what they said."""
+    """How the user shows that they may, which identity server to tell, and whether to erase messages."""
 
     auth: dict[str, Any] | None = None
     id_server: str | None = None
@@ -47,6 +47,5 @@ class DeactivationEndpoints:
         await self._reauthentication.require(
             user_id, "deactivate the account", body.auth, parameters=[body.erase]
         )
-        await self._deactivation.deactivate(user_id, erase=body.erase)
-        # What was bound at an identity server is still there: this server cannot prove itself to one yet.
-        return json_response({"id_server_unbind_result": "no-support"})
+        unbound = await self._deactivation.deactivate(user_id, erase=body.erase, id_server=body.id_server)
+        return json_response({"id_server_unbind_result": "success" if unbound else "no-support"})

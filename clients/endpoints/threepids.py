@@ -8,6 +8,7 @@ from homeserver.accounts.addresses import canonical_address
 from homeserver.accounts.identity_servers import IdentityServers
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.threepids import Threepids
+from homeserver.core.errors import MatrixError
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -36,7 +37,7 @@ class BindBody(msgspec.Struct):
 
 
 class AddressBody(msgspec.Struct):
-    """An address."""
+    """An address, and which identity server is to forget it; None: the one that was told of it."""
 
     medium: str
     address: str
@@ -89,8 +90,14 @@ class ThreepidsEndpoints:
         """Take an address from the account."""
         body: AddressBody = request.body
         address = canonical_address(body.medium, body.address)
-        await self._threepids.delete(request.requester.user_id, body.medium, address)
-        return _unbound()
+        user_id = request.requester.user_id
+        await self._threepids.delete(user_id, body.medium, address)
+        try:
+            unbound = await self._identity_servers.unbind(user_id, body.medium, address, body.id_server)
+        except MatrixError:
+            # The account does not have it any more, whatever an identity server says.
+            unbound = False
+        return _unbind_result(is_unbound=unbound)
 
     @endpoint(
         "POST", _3PID + "/bind", rate_limit=RateLimit.PROFILE, body=BindBody,
@@ -109,10 +116,12 @@ class ThreepidsEndpoints:
         spec=_API + "#post_matrixclientv3account3pidunbind",
     )  # fmt: skip
     async def unbind_threepid(self, request: Request) -> Response:
-        """Say that no identity server was told to forget an address."""
+        """Have an identity server forget an address that stays with the account."""
         body: AddressBody = request.body
-        canonical_address(body.medium, body.address)
-        return _unbound()
+        address = canonical_address(body.medium, body.address)
+        user_id = request.requester.user_id
+        unbound = await self._identity_servers.unbind(user_id, body.medium, address, body.id_server)
+        return _unbind_result(is_unbound=unbound)
 
     async def _add(self, user_id: str, sid: str, client_secret: str, auth: object) -> Response:
         await self._reauthentication.require(user_id, "add an address", auth, parameters=[sid])
@@ -120,6 +129,5 @@ class ThreepidsEndpoints:
         return json_response({})
 
 
-def _unbound() -> Response:
-    # To unbind, a homeserver signs its request, and identity servers look its key up by federation.
-    return json_response({"id_server_unbind_result": "no-support"})
+def _unbind_result(*, is_unbound: bool) -> Response:
+    return json_response({"id_server_unbind_result": "success" if is_unbound else "no-support"})

@@ -4,12 +4,13 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#account-deactivation
 """
 
 from homeserver.accounts.devices import Devices
+from homeserver.accounts.identity_servers import IdentityServers
 from homeserver.accounts.ports import Departures, Erasures
 from homeserver.core.errors import NotFound
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.tasks import Tasks
 from storage.pool import Database
-from storage.tables import account_states
+from storage.tables import account_states, threepids
 
 __all__ = ["Deactivation"]
 
@@ -22,6 +23,7 @@ class Deactivation:
         devices: which are logged out.
         departures: leaves rooms.
         erasures: hides what erased users said from those who come later.
+        identity_servers: are told to forget the addresses of the user.
         clock: tells when.
         tasks: in which rooms are left, for there may be many.
     """
@@ -33,6 +35,7 @@ class Deactivation:
         devices: Devices,
         departures: Departures,
         erasures: Erasures,
+        identity_servers: IdentityServers,
         clock: Clock,
         tasks: Tasks,
     ) -> None:
@@ -40,10 +43,11 @@ class Deactivation:
         self._devices = devices
         self._departures = departures
         self._erasures = erasures
+        self._identity_servers = identity_servers
         self._clock = clock
         self._tasks = tasks
 
-    async def deactivate(self, user_id: str, *, erase: bool = False) -> None:
+    async def deactivate(self, user_id: str, *, erase: bool = False, id_server: str | None = None) -> bool:
         """Deactivate an account. There is no way back, and the name stays taken.
 
         On return nobody can use it any more; its rooms are left in the background, over a restart if need be.
@@ -51,6 +55,11 @@ class Deactivation:
         Args:
             user_id: whose.
             erase: also clear the profile, and show what the user said to nobody who was not there.
+            id_server: an identity server that is to forget the user's addresses, beside those at which
+                they were bound through this homeserver.
+
+        Returns:
+            Whether no identity server tells of the user's addresses any more, as far as is known.
 
         Raises:
             NotFound: there is no such account, or it is deactivated.
@@ -59,11 +68,15 @@ class Deactivation:
         if erase:
             # First: whatever happens then, the wish is noted.
             await self._erasures.add(user_id, now_ms)
+        addresses = await threepids.of_user(self._database, user_id)
         async with self._database.transaction() as transaction:
             if not await account_states.strip(transaction, user_id, now_ms, clears_profile=erase):
                 raise NotFound("There is no such user.")
         await self._devices.delete_all(user_id)
         self._tasks.start(self._depart(user_id), f"departure of {user_id}")
+        return await self._identity_servers.unbind_all(
+            user_id, [(one.medium, one.address) for one in addresses], id_server
+        )
 
     async def resume(self) -> None:
         """Go on with what a restart has interrupted; to be called once, in the background."""

@@ -49,6 +49,7 @@ def build_account_care(
             membership=rooms.membership, memberships=Memberships(database), interning=storage.interning
         ),
         erasures=storage.reads.erased_users,
+        identity_servers=accounts.addresses.identity_servers,
         clock=runtime.clock,
         tasks=tasks,
     )

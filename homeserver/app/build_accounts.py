@@ -78,7 +78,7 @@ async def build_accounts(
     interactive = InteractiveAuthentication(
         database=database, parameters_key=_parameters_key(token_key), clock=clock, randomness=randomness
     )
-    addresses = build_addresses(configuration, runtime, storage, stack)
+    addresses = build_addresses(configuration, runtime, storage, data_directory.signing_key(), stack)
     stages = Stages(
         logins=logins,
         registration=registration,

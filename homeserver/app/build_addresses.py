@@ -13,6 +13,7 @@ from homeserver.accounts.validations import Validations
 from homeserver.app.base_url import base_url_of
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
+from homeserver.core.signing import SigningKey
 from homeserver.runtime.smtp import MailServer, Smtp
 
 __all__ = ["AddressServices", "build_addresses"]
@@ -30,9 +31,20 @@ class AddressServices:
 
 
 def build_addresses(
-    configuration: Configuration, runtime: Runtime, storage: Storage, stack: AsyncExitStack
+    configuration: Configuration,
+    runtime: Runtime,
+    storage: Storage,
+    signing_key: SigningKey,
+    stack: AsyncExitStack,
 ) -> AddressServices:
     """Make the services of addresses.
+
+    Args:
+        configuration: of the server.
+        runtime: what everything takes.
+        storage: where addresses are.
+        signing_key: by which identity servers know this homeserver.
+        stack: closes what is opened.
 
     Raises:
         ValueError: what sends text messages cannot be loaded.
@@ -58,6 +70,8 @@ def build_addresses(
             database=database,
             outgoing=runtime.outgoing,
             trusted=configuration.identity.trusted_servers,
+            server_name=configuration.server_name,
+            signing_key=signing_key,
         ),
         messages=messages,
         stages=AddressStages(

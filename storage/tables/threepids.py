@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from storage.tables.queries import Queries
 
 __all__ = [
-    "ThreepidRow", "ValidationRow", "add", "add_binding", "count_try", "delete", "find_validation",
-    "forget_old_validations", "of_user", "open_validation", "set_validated", "take_validated", "user_of",
+    "ThreepidRow", "ValidationRow", "add", "add_binding", "bindings_of", "count_try", "delete",
+    "delete_binding", "find_validation", "forget_old_validations", "of_user", "open_validation",
+    "set_validated", "take_validated", "user_of",
 ]  # fmt: skip
 
 
@@ -105,6 +106,25 @@ async def add_binding(queries: Queries, user_id: str, medium: str, address: str,
     await queries.execute(
         "INSERT INTO identity_bindings (user_id, medium, address, id_server) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT DO NOTHING",
+        user_id, medium, address, id_server,
+    )  # fmt: skip
+
+
+async def bindings_of(queries: Queries, user_id: str) -> list[tuple[str, str, str]]:
+    """Which identity servers tell of which addresses of a user: medium, address, server."""
+    rows = await queries.fetch(
+        "SELECT medium, address, id_server FROM identity_bindings WHERE user_id = %s"
+        " ORDER BY medium, address, id_server",
+        user_id,
+    )
+    return [(medium, address, id_server) for medium, address, id_server in rows]
+
+
+async def delete_binding(queries: Queries, user_id: str, medium: str, address: str, id_server: str) -> None:
+    """Note that an identity server does not tell of an address any more."""
+    await queries.execute(
+        "DELETE FROM identity_bindings"
+        " WHERE user_id = %s AND medium = %s AND address = %s AND id_server = %s",
         user_id, medium, address, id_server,
     )  # fmt: skip
 

@@ -1,11 +1,10 @@
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
-import orjson
 import pytest
 
 from homeserver.app.build_addresses import build_addresses
-from homeserver.config.accounts import IdentitySection, MailSection, PhoneSection, RegistrationSection
+from homeserver.config.accounts import MailSection, PhoneSection, RegistrationSection
 from homeserver.http.dispatch import RawRequest
 from tests.doubles.mailbox import Mailbox, TextMessages
 from tests.doubles.rooms import PASSWORD, V3, User
@@ -29,7 +28,6 @@ async def server(rooms_server, mailbox):
         rooms_server.configuration,
         mail=MailSection(host="127.0.0.1", port=mailbox.port, tls="none", sender="matrix@example.org"),
         phone=PhoneSection(sender="tests.doubles.mailbox:TextMessages"),
-        identity=IdentitySection(trusted_servers=("id.example.org",)),
     )
     await rooms_server.restart()
     return rooms_server
@@ -250,53 +248,8 @@ async def test_a_server_without_mail_says_so(rooms_server):
     assert (status, answer["errcode"]) == (401, "M_MISSING_TOKEN")
 
 
-class IdentityServer:
-    """An `OutgoingRequests` with one answer."""
-
-    def __init__(self, status, answer):
-        self.status, self.answer = status, answer
-        self.asked = []
-
-    async def post(self, url, body, headers):
-        self.asked.append((url, orjson.loads(body), headers["Authorization"]))
-        return self.status, self.answer
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "told"),
-    [
-        (200, b'{"medium": "email", "address": "a@example.org"}', (200, {})),
-        (404, b'{"errcode": "M_NOT_FOUND"}', (403, "M_FORBIDDEN")),
-        (200, b"nonsense", (503, "M_UNKNOWN")),
-        (502, b"", (503, "M_UNKNOWN")),
-    ],
-)
-async def test_an_address_is_bound_at_an_identity_server(server, alice, status, answer, told):
-    identity = IdentityServer(status, answer)
-    server.services.accounts.addresses.identity_servers._outgoing = identity
-    body = {"sid": "1", "client_secret": "s", "id_server": "id.example.org", "id_access_token": "t"}
-
-    assert await alice.try_("POST", "/account/3pid/bind", body) == told
-    assert identity.asked == [
-        (
-            "https://id.example.org/_matrix/identity/v2/3pid/bind",
-            {"sid": "1", "client_secret": "s", "mxid": alice.user_id},
-            "Bearer t",
-        )
-    ]
-
-
-async def test_no_other_identity_server_is_asked(server, alice):
-    body = {"sid": "1", "client_secret": "s", "id_server": "evil.example.org", "id_access_token": "t"}
-
-    assert (await alice.try_("POST", "/account/3pid/bind", body))[1] == "M_SERVER_NOT_TRUSTED"
-    body = {"medium": "email", "address": ADDRESS}
-    answer = await alice.ask("POST", "/account/3pid/unbind", body)
-    assert answer == {"id_server_unbind_result": "no-support"}
-
-
 async def test_a_sender_that_is_not_there_is_told_at_the_start(rooms_server):
     configuration = replace(rooms_server.configuration, phone=PhoneSection(sender="nowhere:make"))
 
     with pytest.raises(ValueError, match=r"phone\.sender"):
-        build_addresses(configuration, None, rooms_server.storage, rooms_server.stack)
+        build_addresses(configuration, None, rooms_server.storage, None, rooms_server.stack)
