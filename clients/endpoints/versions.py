@@ -24,6 +24,8 @@ _UNSTABLE_FEATURES = {
     "org.matrix.msc3814": True,
     # Simplified sliding sync: some clients sign in nowhere else.
     "org.matrix.simplified_msc3575": True,
+    # Thread subscriptions (MSC4306), and their extension of sliding sync (MSC4308).
+    "org.matrix.msc4306": True,
     # Moderators read redacted content.
     "fi.mau.msc2815": True,
 }

@@ -35,6 +35,7 @@ from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
 from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.sticky_rechecks import StickyRechecks
+from homeserver.rooms.thread_subscriptions import ThreadSubscriptions
 from homeserver.runtime.tasks import Tasks
 from homeserver.sync.event_stream import EventStream
 from homeserver.sync.filters import Filters
@@ -46,9 +47,18 @@ from homeserver.sync.sliding.keeper import ConnectionKeeper
 from homeserver.sync.sliding.kept_connections import StoredConnections
 from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.sliding_sync import SlidingSync
+from homeserver.sync.sliding.thread_subscriptions import ThreadPages
 from storage.tables.events import Events
 
-__all__ = ["Services", "build_dispatcher", "build_services", "build_websockets"]
+__all__ = ["Services", "ThreadServices", "build_dispatcher", "build_services", "build_websockets"]
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadServices:
+    """What the endpoints of thread subscriptions call."""
+
+    pages: ThreadPages
+    subscriptions: ThreadSubscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,7 @@ class Services:
     oauth: OAuthServices
     sync: Sync
     sync_reads: SyncReads
+    threads: ThreadServices
 
 
 async def build_services(
@@ -136,7 +147,19 @@ async def build_services(
         oauth=build_oauth(configuration, runtime, storage, accounts, account_data, data_directory),
         sync=Sync(reads=storage.reads, notifier=storage.notifier, clock=clock),
         sync_reads=storage.reads,
+        threads=_threads(storage, rooms),
     )  # fmt: skip
+
+
+def _threads(storage: Storage, rooms: RoomServices) -> ThreadServices:
+    subscriptions = ThreadSubscriptions(
+        database=storage.database, journal=storage.journal, timeline=rooms.history.timeline,
+        events=Events(storage.database),
+    )  # fmt: skip
+    return ThreadServices(
+        subscriptions=subscriptions,
+        pages=ThreadPages(StoredSlidingReads(storage.database, storage.interning)),
+    )
 
 
 def _sticky_rechecks(runtime: Runtime, storage: Storage, rooms: RoomServices) -> StickyRechecks:

@@ -47,6 +47,7 @@ from clients.endpoints.sliding_sync import SlidingSyncEndpoints
 from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
+from clients.endpoints.thread_subscriptions import ThreadSubscriptionsEndpoints
 from clients.endpoints.threads import ThreadsEndpoints
 from clients.endpoints.threepids import ThreepidsEndpoints
 from clients.endpoints.to_device import ToDeviceEndpoints
@@ -110,6 +111,9 @@ def build_edges(
         ),
         SlidingSyncEndpoints(
             sliding_sync=services.sliding_sync, presence=services.ephemeral.presence
+        ),
+        ThreadSubscriptionsEndpoints(
+            subscriptions=services.threads.subscriptions, pages=services.threads.pages
         ),
         SyncEndpoints(
             sync=services.sync, filters=services.filters, presence=services.ephemeral.presence

@@ -10,7 +10,7 @@ from homeserver.core.event.pdu import Event
 
 __all__ = [
     "AccountDataChange", "Change", "DeviceListChange", "EventChange", "KeyCountsChange", "PresenceChange",
-    "ReceiptChange", "StickyChange", "ToDeviceChange", "TypingChange",
+    "ReceiptChange", "StickyChange", "ThreadSubscriptionChange", "ToDeviceChange", "TypingChange",
 ]  # fmt: skip
 
 _MEMBER = "m.room.member"
@@ -165,6 +165,25 @@ class ReceiptChange(Change):
     event_id: str
     ts_ms: int
     event_position: int
+
+
+@dataclass(slots=True, eq=False)
+class ThreadSubscriptionChange(Change):
+    """A user follows a thread, or does so no more.
+
+    Attributes:
+        user_id: who; nobody else is told.
+        room_id: the room of the thread.
+        root_id: the event that the thread began with.
+        is_subscribed: they follow it.
+        is_automatic: a client decided that, not the user.
+    """
+
+    user_id: str
+    room_id: str
+    root_id: str
+    is_subscribed: bool
+    is_automatic: bool
 
 
 @dataclass(slots=True, eq=False)

@@ -22,6 +22,7 @@ from homeserver.rooms.registry import Decide, RoomRegistry
 from homeserver.rooms.spam_limits import SpamLimits
 from storage.interning import Interning
 from storage.tables.memberships import FORGET, Memberships
+from storage.tables.thread_subscriptions import THREAD_SUBSCRIPTIONS_FORGET
 from storage.write import Write
 
 __all__ = ["Membership"]
@@ -208,6 +209,7 @@ class Membership:
         # If it fails the actor is dropped, so what was composed on that actor must fail with it.
         write = Write(order_key=room_id)
         write.add(FORGET, actor.room_nid, user_nid)
+        write.add(THREAD_SUBSCRIPTIONS_FORGET, requester.user_id, room_id)
         # A client that goes away must not cancel the future: that would look like a failed write.
         await asyncio.shield(self._registry.append(actor, write))
 

@@ -22,6 +22,7 @@ _STRIPPED = (
     "DELETE FROM dehydrated_devices WHERE user_id = %s",
     "DELETE FROM account_data WHERE user_id = %s",
     "DELETE FROM filters WHERE user_id = %s",
+    "DELETE FROM thread_subscriptions WHERE user_id = %s",
 )
 
 

@@ -23,6 +23,11 @@ def test_every_predefined_rule_is_there_in_the_order_of_the_specification():
         ".m.rule.message",
         ".m.rule.encrypted",
     ]
+    assert [rule["rule_id"] for rule in ruleset["postcontent"]] == [
+        ".io.element.msc4306.rule.unsubscribed_thread",
+        ".io.element.msc4306.rule.subscribed_thread",
+    ]
+    assert list(ruleset) == ["override", "content", "postcontent", "room", "sender", "underride"]
     assert ruleset["content"] == ruleset["room"] == ruleset["sender"] == []
 
 
@@ -39,3 +44,13 @@ def test_the_rules_name_their_user():
 
     assert override[".m.rule.is_user_mention"]["conditions"][0]["value"] == "@alice:localhost"
     assert override[".m.rule.invite_for_me"]["conditions"][2]["pattern"] == "@alice:localhost"
+
+
+def test_messages_in_threads_notify_those_who_follow_them():
+    unsubscribed, subscribed = predefined_ruleset("@alice:localhost")["postcontent"]
+
+    kind = "io.element.msc4306.thread_subscription"
+    assert unsubscribed["conditions"] == [{"kind": kind, "subscribed": False}]
+    assert unsubscribed["actions"] == []
+    assert subscribed["conditions"] == [{"kind": kind, "subscribed": True}]
+    assert subscribed["actions"] == ["notify", {"set_tweak": "sound", "value": "default"}]

@@ -85,7 +85,27 @@ def _underride() -> list[Rule]:
     ]
 
 
+def _postcontent() -> list[Rule]:
+    """Messages in threads notify those who follow the thread, and nobody else, whatever the room's rule says.
+
+    Spec: https://github.com/matrix-org/matrix-spec-proposals/pull/4306
+    """
+    kind = "io.element.msc4306.thread_subscription"
+    unsubscribed: Condition = {"kind": kind, "subscribed": False}
+    subscribed: Condition = {"kind": kind, "subscribed": True}
+    return [
+        _rule(".io.element.msc4306.rule.unsubscribed_thread", [unsubscribed], _SILENT),
+        _rule(".io.element.msc4306.rule.subscribed_thread", [subscribed], ["notify", _sound("default")]),
+    ]
+
+
 def predefined_ruleset(user_id: str) -> dict[str, list[Rule]]:
     """The rules that a user has before changing any, by kind, in order of priority."""
-    empty: dict[str, list[Rule]] = {"content": [], "room": [], "sender": []}
-    return {"override": _override(user_id), **empty, "underride": _underride()}
+    return {
+        "override": _override(user_id),
+        "content": [],
+        "postcontent": _postcontent(),
+        "room": [],
+        "sender": [],
+        "underride": _underride(),
+    }
