@@ -40,7 +40,8 @@ class ClientProtocol(WebSocketServerProtocol):
         """
         text = whole_text(data) if self._is_between_frames() else None
         if text is None or self.connection is None or len(text) > self.factory.text_bytes_max:
-            self._dataReceived(data)
+            if not self.failedByMe:  # else they have been told why, and what they still say is read no more
+                self._dataReceived(data)
         else:
             self.connection.message(text)
 
@@ -76,6 +77,22 @@ class ClientProtocol(WebSocketServerProtocol):
             self.close(CLOSE_UNSUPPORTED, "text messages only")
         elif self.connection is not None:
             self.connection.message(payload)
+
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool:  # noqa: N802, N803 - autobahn's names, which may be None, too
+        """Take the client's Close; one that is malformed is answered with what is wrong with it.
+
+        Autobahn takes it for the answer to what it says of it, and drops the connection before that is sent.
+        """
+        if self.failedByMe:
+            return False
+        if self.state == self.STATE_OPEN:
+            if not _is_close_code(code):
+                self._protocol_violation(f"invalid close code {code}")
+                return False
+            if not _is_text(reasonRaw or b""):
+                self._invalid_payload("the reason of a close must be UTF-8")
+                return False
+        return bool(super().onCloseFrame(code, reasonRaw))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: ARG002, FBT001, N802, N803 - autobahn's names
         """End the session."""
@@ -175,6 +192,19 @@ class WebSockets:
         for connection in tuple(self.factory.connections):
             connection.close()
         await self._services.tasks.close()
+
+
+def _is_close_code(code: int | None) -> bool:
+    """Whether a client may close with this code (RFC 6455, section 7.4)."""
+    return code is None or code in ClientProtocol.CLOSE_STATUS_CODES_ALLOWED or 3_000 <= code < 5_000
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _header(size_bytes: int) -> bytes:

@@ -232,6 +232,50 @@ async def test_binary_and_oversized_messages_close_the_connection(door, message,
     assert struct.unpack("!H", payload[:2])[0] == code
 
 
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"\x03", 1002), (struct.pack("!H", 999), 1002), (struct.pack("!H", 1005), 1002),
+        (struct.pack("!H", 5000), 1002), (struct.pack("!H", 1000) + b"x" * 124, 1002),
+        (struct.pack("!H", 1000) + b"\xff", 1007),
+    ],
+)  # fmt: skip
+async def test_a_malformed_close_is_answered_with_a_close_that_says_why(door, payload, code):
+    peer = await door.open()
+    peer.head()
+
+    await peer.say(payload, 8)
+    await peer.say(b"x" * 5_000)  # whatever follows is nobody's concern
+
+    ((opcode, answer),) = peer.take()
+    assert opcode == 8
+    assert struct.unpack("!H", answer[:2])[0] == code
+    assert answer[2:]
+    assert not peer.wire.aborted  # it would take with it what waits to be sent
+
+
+@pytest.mark.parametrize("payload", [b"", struct.pack("!H", 1000), b"\x13\x87" + "bye ✓".encode()])
+async def test_a_good_close_is_answered_and_the_connection_ends(door, payload):
+    peer = await door.open()
+    peer.head()
+
+    await peer.say(payload, 8)
+
+    assert peer.take() == [(8, struct.pack("!H", 1000))]
+    assert peer.wire.disconnecting
+
+
+async def test_a_close_that_comes_in_pieces_is_read_as_a_whole(door):
+    peer = await door.open()
+    peer.head()
+    for byte in b"\x88\xfe\x00\x80" + b"\0" * 4 + b"\x03\xe8" + b"x" * 126:
+        peer.wire.protocol.dataReceived(bytes((byte,)))
+
+    ((opcode, answer),) = peer.take()
+    assert (opcode, struct.unpack("!H", answer[:2])[0]) == (8, 1002)
+    assert not peer.wire.aborted
+
+
 async def test_a_lost_connection_lets_go(door):
     peer = await door.open(Authorization="Bearer secret")
     await peer.say(b'{"sync":{}}')

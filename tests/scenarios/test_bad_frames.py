@@ -208,6 +208,13 @@ def test_a_request_is_answered_whatever_its_body_is(raw, token):
         ({"payload": b"x" * 126, "first": 0x80 | PING}, {1002}),
         ({"payload": b"x", "first": PING}, {1002}),
         ({"payload": b"x" * 2_000_000}, {1009}),
+        ({"payload": b"x", "first": 0x80 | CLOSE}, {1002}),
+        ({"payload": struct.pack("!H", 1005), "first": 0x80 | CLOSE}, {1002}),
+        ({"payload": struct.pack("!H", 1000) + b"x" * 124, "first": 0x80 | CLOSE}, {1002}),
+        ({"payload": struct.pack("!H", 1000) + b"x" * 2_000_000, "first": 0x80 | CLOSE}, {1002}),
+        ({"payload": struct.pack("!H", 1000), "first": 0x80 | CLOSE, "masked": False}, {1002}),
+        ({"payload": struct.pack("!H", 1000), "first": CLOSE}, {1002}),
+        ({"payload": struct.pack("!H", 1000) + b"\xff", "first": 0x80 | CLOSE}, {1007}),
     ],
 )
 def test_what_breaks_the_protocol_closes_with_a_code_and_a_reason(raw, frame, codes):
