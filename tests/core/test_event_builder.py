@@ -1,5 +1,7 @@
 """Making events: hashed, signed, named, and within the limits."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +20,10 @@ KEY = SigningKey(bytes(range(32)), "a_1")
 ALL_RULES = list(ROOM_VERSIONS.values())
 NEWEST = ROOM_VERSIONS["12"]
 EARLIER = "$Rqnc-F-dvnEYJTyHq_iKxU2bZ1CI92-kuZq3a5lr5Zg"
+ATTRIBUTES = (
+    "auth_events", "canonical", "content", "depth", "event_id", "is_state", "origin_server_ts", "pdu",
+    "prev_events", "redacted_because", "redacts", "room_id", "rules", "sender", "state_key", "sticky", "type",
+)  # fmt: skip
 
 
 def build(rules=NEWEST, **changes):
@@ -82,23 +88,26 @@ def test_an_event_of_ours_passes_the_checks_of_its_room_version(rules):
         max_size=4,
     ),
     st.sampled_from(["m.room.message", "m.room.member", "m.room.power_levels", "m.room.redaction"]),
+    st.sampled_from([{}, {"state_key": "ü"}, {"sticky_ms": 5}, {"redacts": EARLIER}]),
 )
-def test_any_content_survives_being_stored_and_read(rules, content, event_type):
+def test_any_content_survives_being_stored_and_read(rules, content, event_type, others):
     try:
         check_canonical(content)
     except ValueError:
         with pytest.raises(BadJson):
             build(rules, content=content)
         return
-    event = build(rules, type=event_type, content=content)
+    event = build(rules, type=event_type, content=content, **others)
 
     for copy in (
         Event.parse(event.canonical, rules),
         Event.parse(event.canonical, rules, event.event_id),
+        Event.stored(event.canonical, rules, event.event_id),
         Event.from_pdu({**event.pdu, "unsigned": {"age": 5}}, rules),
     ):
-        for attribute in Event.__slots__:
+        for attribute in ATTRIBUTES:
             assert getattr(copy, attribute) == getattr(event, attribute), attribute
+        assert json.loads(copy.client_prefix + b"}") == json.loads(event.client_prefix + b"}")
 
 
 def test_the_create_event_of_version_12_names_its_room():

@@ -5,6 +5,9 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#pdus
 
 from typing import Any
 
+import msgspec
+import orjson
+
 from homeserver.core.canonical_json import encode_plain, parse_json
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import RoomVersionRules
@@ -15,9 +18,33 @@ __all__ = ["STICKY", "Event"]
 STICKY = "msc4354_sticky"
 """At the top level of an event, outside of the content: see `homeserver.core.event.sticky`."""
 
+_REDACTION = "m.room.redaction"
+_ABSENT = msgspec.Raw()
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What every reader of a stored event needs, and the rest of what clients are shown as it is written."""
+
+    type: str
+    sender: str
+    content: msgspec.Raw
+    origin_server_ts: int
+    room_id: str | None = None
+    state_key: str | None = None
+    sticky: msgspec.Raw = msgspec.field(name=STICKY, default=_ABSENT)
+
+
+_Graph = tuple[int, tuple[str, ...], tuple[str, ...]]
+"""Depth, IDs of the previous events, and of the auth events."""
+
+_head_of = msgspec.json.Decoder(_Head).decode
+
 
 class Event:
     """An event with its signed JSON. Nobody may alter one, nor anything in it: it is shared by all readers.
+
+    Of a stored event only the head is read at first, and the rest when somebody asks for it: a first sync
+    tells thousands of events as they are written.
 
     Attributes:
         event_id: the ID, whether or not it is part of the PDU.
@@ -25,26 +52,20 @@ class Event:
         type: event type.
         sender: user ID.
         state_key: None for a message event.
-        content: as sent, or what a redaction left of it.
-        depth: as the PDU claims.
         origin_server_ts: milliseconds since 1970 by the sending server's clock.
-        prev_events: IDs of the events this one follows.
-        auth_events: IDs of the events that allow this one.
         redacts: ID of the event that an `m.room.redaction` redacts; None for other types.
-        pdu: the JSON object as signed.
         canonical: its canonical JSON.
         rules: of the room's version.
         redacted_because: the redaction that this copy was redacted by, if it was and is at hand.
     """
 
     __slots__ = (
-        "_sync_prefix", "auth_events", "canonical", "content", "depth", "event_id", "origin_server_ts", "pdu",
-        "prev_events", "redacted_because", "redacts", "room_id", "rules", "sender", "state_key", "type",
+        "_content", "_graph", "_head", "_pdu", "_sync_prefix", "canonical", "event_id", "origin_server_ts",
+        "redacted_because", "redacts", "room_id", "rules", "sender", "state_key", "type",
     )  # fmt: skip
 
     def __init__(self, pdu: dict[str, Any], canonical: bytes, rules: RoomVersionRules, event_id: str) -> None:
         """Take a PDU apart; `parse`, `from_pdu` and `build_event` see to its being whole."""
-        self.pdu = pdu
         self.canonical = canonical
         self.rules = rules
         self.event_id = event_id
@@ -53,17 +74,13 @@ class Event:
         self.room_id: str = "!" + event_id[1:] if room_id is None else room_id
         self.sender: str = pdu["sender"]
         self.state_key: str | None = pdu.get("state_key")
-        self.content: dict[str, Any] = pdu["content"]
-        self.depth: int = pdu["depth"]
         self.origin_server_ts: int = pdu["origin_server_ts"]
-        if rules.event_references_are_pairs:
-            self.prev_events: tuple[str, ...] = tuple([pair[0] for pair in pdu["prev_events"]])
-            self.auth_events: tuple[str, ...] = tuple([pair[0] for pair in pdu["auth_events"]])
-        else:
-            self.prev_events = tuple(pdu["prev_events"])
-            self.auth_events = tuple(pdu["auth_events"])
-        self.redacts = _redacts(pdu, rules) if self.type == "m.room.redaction" else None
+        self.redacts = _redacts(pdu, rules) if self.type == _REDACTION else None
         self.redacted_because: Event | None = None
+        self._content: dict[str, Any] | None = pdu["content"]
+        self._pdu: dict[str, Any] | None = pdu
+        self._graph: _Graph | None = _graph(pdu, rules)
+        self._head: _Head | None = None
         self._sync_prefix: bytes | None = None
 
     @classmethod
@@ -73,11 +90,36 @@ class Event:
         Raises:
             ValueError: it is no event; only for what was never checked.
         """
-        pdu = parse_json(canonical, strict=rules.strict_canonical_json)
-        try:
-            return cls(pdu, canonical, rules, event_id_of(pdu, rules) if event_id is None else event_id)
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ValueError(f"The JSON is no event: {error!r}") from error
+        return cls._whole(
+            parse_json(canonical, strict=rules.strict_canonical_json), canonical, rules, event_id
+        )
+
+    @classmethod
+    def stored(cls, canonical: bytes, rules: RoomVersionRules, event_id: str) -> "Event":
+        """Read the head of an event that was stored; the same as `parse`, but the rest is read when needed.
+
+        Raises:
+            ValueError: it is no event.
+        """
+        if not rules.strict_canonical_json:  # there may be numbers in it that have to be read with care
+            return cls.parse(canonical, rules, event_id)
+        head = _head_of(canonical)  # its DecodeError is a ValueError
+        if head.type == _REDACTION:
+            return cls.parse(canonical, rules, event_id)
+        event = cls.__new__(cls)
+        event.canonical = canonical
+        event.rules = rules
+        event.event_id = event_id
+        event.type = head.type
+        event.room_id = "!" + event_id[1:] if head.room_id is None else head.room_id
+        event.sender = head.sender
+        event.state_key = head.state_key
+        event.origin_server_ts = head.origin_server_ts
+        event.redacts = None
+        event.redacted_because = None
+        event._content = event._pdu = event._graph = event._sync_prefix = None  # noqa: SLF001 - our own
+        event._head = head  # noqa: SLF001 - our own
+        return event
 
     @classmethod
     def from_pdu(cls, pdu: dict[str, Any], rules: RoomVersionRules, event_id: str | None = None) -> "Event":
@@ -88,7 +130,12 @@ class Event:
         """
         if "unsigned" in pdu:
             pdu = {key: value for key, value in pdu.items() if key != "unsigned"}
-        canonical = encode_for_rules(pdu, rules)
+        return cls._whole(pdu, encode_for_rules(pdu, rules), rules, event_id)
+
+    @classmethod
+    def _whole(
+        cls, pdu: dict[str, Any], canonical: bytes, rules: RoomVersionRules, event_id: str | None
+    ) -> "Event":
         try:
             return cls(pdu, canonical, rules, event_id_of(pdu, rules) if event_id is None else event_id)
         except (KeyError, TypeError, IndexError, AttributeError) as error:
@@ -109,6 +156,46 @@ class Event:
         return event
 
     @property
+    def pdu(self) -> dict[str, Any]:
+        """The JSON object as signed."""
+        pdu = self._pdu
+        if pdu is None:
+            pdu = self._pdu = orjson.loads(self.canonical)
+        return pdu
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What was sent, or what a redaction left of it."""
+        content = self._content
+        if content is None:
+            assert self._head is not None, "one or the other is there"
+            content = self._content = orjson.loads(memoryview(self._head.content))
+        return content
+
+    @property
+    def depth(self) -> int:
+        """The depth, as the PDU claims."""
+        return self._place()[0]
+
+    @property
+    def prev_events(self) -> tuple[str, ...]:
+        """IDs of the events this one follows."""
+        return self._place()[1]
+
+    @property
+    def auth_events(self) -> tuple[str, ...]:
+        """IDs of the events that allow this one."""
+        return self._place()[2]
+
+    @property
+    def sticky(self) -> Any:
+        """What the top level says of being sticky; None if it says nothing."""
+        if self._head is None:
+            return self.pdu.get(STICKY)
+        raw = self._head.sticky
+        return None if raw is _ABSENT else orjson.loads(memoryview(raw))
+
+    @property
     def is_state(self) -> bool:
         """Whether it is a state event."""
         return self.state_key is not None
@@ -126,9 +213,16 @@ class Event:
         """Client JSON without `unsigned` and the closing brace."""
         return self.sync_prefix + b',"room_id":' + encode_plain(self.room_id)
 
+    def _place(self) -> _Graph:
+        graph = self._graph
+        if graph is None:
+            graph = self._graph = _graph(self.pdu, self.rules)
+        return graph
+
     def _client_fields(self) -> dict[str, Any]:
-        fields = {
-            "content": self.content,
+        head = self._head
+        fields: dict[str, Any] = {
+            "content": self._content if head is None else orjson.Fragment(bytes(head.content)),
             "event_id": self.event_id,
             "origin_server_ts": self.origin_server_ts,
             "sender": self.sender,
@@ -136,6 +230,10 @@ class Event:
         }
         if self.state_key is not None:
             fields["state_key"] = self.state_key
+        if head is not None:
+            if head.sticky is not _ABSENT:
+                fields[STICKY] = orjson.Fragment(bytes(head.sticky))
+            return fields
         if STICKY in self.pdu:
             fields[STICKY] = self.pdu[STICKY]
         if self.redacts is not None:
@@ -147,6 +245,13 @@ class Event:
 
     def __repr__(self) -> str:
         return f"<Event {self.event_id} {self.type} in {self.room_id}>"
+
+
+def _graph(pdu: dict[str, Any], rules: RoomVersionRules) -> _Graph:
+    depth, prev_events, auth_events = pdu["depth"], pdu["prev_events"], pdu["auth_events"]
+    if rules.event_references_are_pairs:
+        return depth, tuple([pair[0] for pair in prev_events]), tuple([pair[0] for pair in auth_events])
+    return depth, tuple(prev_events), tuple(auth_events)
 
 
 def _redacts(pdu: dict[str, Any], rules: RoomVersionRules) -> str | None:

@@ -31,7 +31,7 @@ def sticky_until_ms(event: Event, position: int) -> int:
         event: the event.
         position: of the event: it tells when it came, unless it was fetched from the past (below 0).
     """
-    claimed = event.pdu.get(STICKY)
+    claimed = event.sticky
     if claimed is None or event.state_key is not None or not isinstance(claimed, dict):
         return 0
     duration_ms = claimed.get(_DURATION)
