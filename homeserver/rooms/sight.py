@@ -5,7 +5,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.history_visibility import WORLD_READABLE, history_visibility_of
@@ -139,7 +139,7 @@ class Sight:
         if not erased:
             return shown
         return [
-            replace(one, event=one.event.pruned())
+            one._replace(event=one.event.pruned())
             if one.event.sender in erased and history.membership_at(one.position) != JOIN
             else one
             for one in shown

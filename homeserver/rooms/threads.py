@@ -85,4 +85,4 @@ class ThreadReads:
 
 def _as_seen(root: StoredEvent, room: VisibleRoom) -> StoredEvent:
     """A root as its reader sees it: redacted if an ignored user sent it, since the thread is shown."""
-    return replace(root, event=root.event.pruned()) if root.event.sender in room.ignored else root
+    return root._replace(event=root.event.pruned()) if root.event.sender in room.ignored else root
