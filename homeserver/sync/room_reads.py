@@ -1,6 +1,6 @@
 """The reads of single rooms, from PostgreSQL; those that are asked at the same time go together."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 from homeserver.core.changes import ReceiptChange
@@ -12,7 +12,7 @@ from storage.interning import Interning
 from storage.pool import Database
 from storage.tables import receipts
 from storage.tables.events import EventFlags, Events, StoredEvent
-from storage.tables.many_rooms import KeyAsked, ManyRooms, PageAsked, Place
+from storage.tables.many_rooms import KeyAsked, ManyRooms, PageAsked, Place, Shown
 from storage.tables.memberships import Memberships
 from storage.tables.relations import Relations
 from storage.tables.rooms import RoomRow, Rooms
@@ -26,6 +26,7 @@ RECEIPTS_PER_ROOM_MAX = 1_000
 
 MEMBER = "m.room.member"
 POSITION_MIN = -(2**63)
+_BRANCHED = int(EventFlags.BRANCHED)
 
 _Page = tuple[str, int, int, Requester]
 _Keys = Sequence[tuple[str, str]]
@@ -96,23 +97,31 @@ class RoomReads:
         found = await self._rooms.find_all(room_ids)
         return [found[room_id] for room_id in room_ids]
 
+    async def _rooms_of(self, room_ids: Sequence[str]) -> list[RoomRow]:
+        found = await self._rooms.find_all(room_ids)
+        return [found[room_id] for room_id in room_ids]
+
     async def _nids(self, room_ids: Collection[str]) -> dict[str, int]:
         found = await self._rooms.find_all(room_ids)
         return {room_id: found[room_id].room_nid for room_id in room_ids}
 
     async def _read_pages(self, asked: Sequence[_Page]) -> list[Sequence[TimelineEvent]]:
-        nids = await self._nids([room_id for room_id, *_ in asked])
-        pages = await self._many.pages([PageAsked(nids[one[0]], one[1], one[2]) for one in asked])
+        rooms = await self._rooms_of([room_id for room_id, *_ in asked])
+        nids = [room.room_nid for room in rooms]
+        pages = await self._many.pages(
+            [PageAsked(nid, one[1], one[2]) for nid, one in zip(nids, asked, strict=True)],
+            [room.rules for room in rooms],
+        )
         states = {
-            Place(one.room_nid, one.position)
-            for page in pages
+            Place(nid, one.position)
+            for nid, page in zip(nids, pages, strict=True)
             for one in page
             if one.event.state_key is not None
         }
         replaced = await self._many.replaced(list(states)) if states else {}
         spans = [
-            (nids[room_id], page[-1].position if len(page) == count_max else POSITION_MIN, position)
-            for (room_id, position, count_max, _), page in zip(asked, pages, strict=True)
+            (nid, page[-1].position if len(page) == count_max else POSITION_MIN, position)
+            for nid, (_, position, count_max, _), page in zip(nids, asked, pages, strict=True)
         ]
         resets = await self._many.resets(spans)
         keys: dict[int, dict[str, str]] = {}
@@ -126,18 +135,24 @@ class RoomReads:
             delay_ids[session_id] = await self._transactions.delay_ids(session_id, others)
         return [
             _shown(
-                page, replaced, of_page, one[3].session_id,
-                keys=keys[one[3].session_id], delay_ids=delay_ids[one[3].session_id],
+                page,
+                nid,
+                replaced,
+                of_page,
+                one[3].session_id,
+                keys=keys[one[3].session_id],
+                delay_ids=delay_ids[one[3].session_id],
             )
-            for one, page, of_page in zip(asked, pages, resets, strict=True)
+            for one, nid, page, of_page in zip(asked, nids, pages, resets, strict=True)
         ]
 
     async def _read_states(self, asked: Sequence[tuple[str, int]]) -> list[list[Event]]:
-        nids = await self._nids([room_id for room_id, _ in asked])
-        found = await self._many.states([Place(nids[room_id], position) for room_id, position in asked])
+        rooms = await self._rooms_of([room_id for room_id, _ in asked])
+        places = _places(rooms, [position for _, position in asked])
+        found = await self._many.states(places, [room.rules for room in rooms])
         return [
-            await self._page_by_page(nids[room_id], position) if stored is None else _bare(stored)
-            for (room_id, position), stored in zip(asked, found, strict=True)
+            await self._page_by_page(place.room_nid, place.position) if state is None else state
+            for place, state in zip(places, found, strict=True)
         ]
 
     async def _page_by_page(self, room_nid: int, position: int) -> list[Event]:
@@ -151,32 +166,33 @@ class RoomReads:
         return events
 
     async def _read_others(self, asked: Sequence[tuple[str, int]]) -> list[list[Event]]:
-        nids = await self._nids([room_id for room_id, _ in asked])
+        rooms = await self._rooms_of([room_id for room_id, _ in asked])
         types = await self._interning.existing("type", (MEMBER,))
-        places = [Place(nids[room_id], position) for room_id, position in asked]
-        found = await self._many.states(places, but_type_nid=types.get(MEMBER, 0))
+        places = _places(rooms, [position for _, position in asked])
+        rules = [room.rules for room in rooms]
+        found = await self._many.states(places, rules, but_type_nid=types.get(MEMBER, 0))
         return [
             _bare(await self._state.at(place.room_nid, place.position, not_types=(MEMBER,)))
             if state is None
-            else _bare(state)
+            else state
             for place, state in zip(places, found, strict=True)
         ]
 
     async def _read_pieces(self, asked: Sequence[tuple[str, int, _Keys]]) -> list[list[Event]]:
-        nids = await self._nids([room_id for room_id, *_ in asked])
-        types, state_keys = await self._numbers([key for *_, keys in asked for key in keys])
+        rooms = await self._rooms_of([room_id for room_id, *_ in asked])
+        types, state_keys = await self._numbers({key for *_, keys in asked for key in keys})
         wanted = [
-            (number, KeyAsked(nids[room_id], types[type_], state_keys[state_key]), position)
-            for number, (room_id, position, keys) in enumerate(asked)
-            for type_, state_key in keys
-            if type_ in types and state_key in state_keys
+            [
+                (types[type_], state_keys[state_key])
+                for type_, state_key in keys
+                if type_ in types and state_key in state_keys
+            ]
+            for *_, keys in asked
         ]
-        found: list[list[Event]] = [[] for _ in asked]
-        pieces = await self._many.pieces([(key, position) for _, key, position in wanted]) if wanted else ()
-        for (number, *_), stored in zip(wanted, pieces, strict=True):
-            if stored is not None:
-                found[number].append(stored.event)
-        return found
+        if not any(wanted):
+            return [[] for _ in asked]
+        places = _places(rooms, [position for _, position, _ in asked])
+        return await self._many.pieces(places, wanted, [room.rules for room in rooms])
 
     async def _read_history(self, asked: Sequence[tuple[str, str, str]]) -> list[Sequence[StateChange]]:
         nids = await self._nids([room_id for room_id, *_ in asked])
@@ -188,7 +204,9 @@ class RoomReads:
             )
         )
 
-    async def _numbers(self, keys: _Keys) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    async def _numbers(
+        self, keys: Collection[tuple[str, str]]
+    ) -> tuple[Mapping[str, int], Mapping[str, int]]:
         types = await self._interning.existing("type", {type_ for type_, _ in keys})
         return types, await self._interning.existing("state_key", {state_key for _, state_key in keys})
 
@@ -211,24 +229,24 @@ class RoomReads:
 
 
 def _by_reader(
-    asked: Sequence[_Page], pages: Sequence[Sequence[StoredEvent]]
-) -> dict[int, tuple[str, list[StoredEvent]]]:
-    readers: dict[int, tuple[str, list[StoredEvent]]] = {}
+    asked: Sequence[_Page], pages: Sequence[Sequence[Shown]]
+) -> dict[int, tuple[str, list[Shown]]]:
+    readers: dict[int, tuple[str, list[Shown]]] = {}
     for (*_, reader), page in zip(asked, pages, strict=True):
         readers.setdefault(reader.session_id, (reader.user_id, []))[1].extend(page)
     return readers
 
 
 def _shown(
-    page: Sequence[StoredEvent], replaced: Mapping[Place, str | None], resets: dict[int, list[Event]],
-    session_id: int, *, keys: Mapping[str, str], delay_ids: Mapping[str, str],
+    page: Sequence[Shown], room_nid: int, replaced: Mapping[Place, str | None],
+    resets: dict[int, list[Event]], session_id: int, *, keys: Mapping[str, str], delay_ids: Mapping[str, str],
 ) -> Sequence[TimelineEvent]:  # fmt: skip
     found = []
-    for stored in page:
-        event, position = stored.event, stored.position
+    for position, event, flags, has_children in page:
         shown = TimelineEvent(position, event)
+        shown.is_parent = has_children
         if event.state_key is not None:
-            place = Place(stored.room_nid, position)
+            place = Place(room_nid, position)
             shown.is_current = place in replaced
             shown.replaces = replaced.get(place)
         key = keys.get(event.event_id)
@@ -237,7 +255,8 @@ def _shown(
             shown.transaction_id = transaction_id_in(key, event.room_id, event.type)
         elif event.event_id in delay_ids:
             shown.session_id, shown.delay_id = session_id, delay_ids[event.event_id]
-        shown.is_branched = bool(stored.flags & EventFlags.BRANCHED)
+        if flags & _BRANCHED:
+            shown.is_branched = True
         if resets:
             shown.resets = tuple(resets.pop(position, ()))
         found.append(shown)
@@ -247,5 +266,9 @@ def _shown(
     return found
 
 
-def _bare(rows: Sequence[StoredEvent]) -> list[Event]:
+def _places(rooms: Sequence[RoomRow], positions: Sequence[int]) -> list[Place]:
+    return [Place(room.room_nid, position) for room, position in zip(rooms, positions, strict=True)]
+
+
+def _bare(rows: Iterable[StoredEvent]) -> list[Event]:
     return [stored.event for stored in rows]

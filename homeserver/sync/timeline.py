@@ -178,9 +178,10 @@ class Timelines:
         if lacking:
             await self._fill_replaced(lacking)
         bundles = None
-        # What has just arrived has nothing that points at it, unless that arrived since.
-        is_news = since is not None and cached is not None
-        parents = [shown.event for shown in gathering.kept if not is_news or shown.is_parent]
+        # What has just arrived has nothing that points at it, unless that arrived since; of what was read,
+        # that was read with it.
+        is_known = since is not None or cached is None
+        parents = [shown.event for shown in gathering.kept if not is_known or shown.is_parent]
         if parents:
             bundles = await self._reads.bundles(
                 room_id, parents, window.request.requester, until=edge, now_ms=window.now_ms,
@@ -225,6 +226,8 @@ class Timelines:
         place = now.highest if until is None else until
         # Where nothing is kept out, no more is read than is told, and one to see whether there is more.
         count = gathering.left + 1 if gathering.takes_all else max(gathering.left + 1, PAGE_EVENTS_MIN)
+        if since is not None:
+            count = min(count, _expected(window, room_id, since) + 1)
         for _ in range(PAGES_MAX):
             page = await self._reads.events_until(room_id, place, count, reader)
             for shown in page:
@@ -245,6 +248,14 @@ class Timelines:
             event = replaced.get(shown.replaces or "")
             if event is not None:
                 shown.replaced_is(event)
+
+
+def _expected(window: Window, room_id: str, since: SyncToken) -> int:
+    """How much happened in a room at most, as far as is known."""
+    recent = window.user.recent_after(since)
+    if recent is None:
+        return PAGE_EVENTS_MAX
+    return sum([where == room_id and window.now.covers(position) for position, where in recent])
 
 
 def _take_all(

@@ -27,8 +27,7 @@ class TimelineEvent:
         session_id: the session that sent it, if it is known.
         transaction_id: the transaction ID of that session.
         delay_id: of an event that was a delayed one: the ID by which that session knows it.
-        is_parent: others that came after it point at it, so something may be bundled with it; of an event
-            that was read from storage this is not known.
+        is_parent: others that came after it point at it, so something may be bundled with it.
         is_current: a state event became part of the current state.
         resets: state events that state resolution brought back when it took this one in.
         is_branched: the state before it was not the current state when it came.

@@ -330,7 +330,7 @@ class Events:
     async def assemble(self, rows: Sequence[Row]) -> list[StoredEvent]:
         """Make events of rows of `EVENT_COLUMNS`, and find the redactions of those that were redacted."""
         stored: list[StoredEvent] = []
-        redacted: dict[str, list[Event]] = {}
+        redacted: list[tuple[str, Event]] = []
         for position, room_nid, flags, event_id, json, redacted_because, version, state_group in rows:
             rules = rules_for(version)
             assert rules is not None, f"room version {version} was known when the room was stored"
@@ -341,15 +341,22 @@ class Events:
                 seen, is_redacted = EventFlags(flags), bool(flags & _REDACTED)
             stored.append(StoredEvent(position, room_nid, event, is_redacted, seen, state_group))
             if redacted_because is not None:
-                redacted.setdefault(redacted_because, []).append(event)
+                redacted.append((redacted_because, event))
         if redacted:
-            for row in await self._database.fetch(_BY_ID, list(redacted)):
-                rules = rules_for(row[6])
-                assert rules is not None
-                redaction = Event.stored(row[4], rules, row[3])
-                for event in redacted[redaction.event_id]:
-                    event.redacted_because = redaction
+            await self.note_redactions(redacted)
         return stored
+
+    async def note_redactions(self, redacted: Sequence[tuple[str, Event]]) -> None:
+        """Find redactions by their IDs, and fill in that events were redacted by them."""
+        rows = await self._database.fetch(_BY_ID, list({event_id for event_id, _ in redacted}))
+        found = {}
+        for row in rows:
+            rules = rules_for(row[6])
+            assert rules is not None
+            found[row[3]] = Event.stored(row[4], rules, row[3])
+        for event_id, event in redacted:
+            if event_id in found:
+                event.redacted_because = found[event_id]
 
 
 def _like(pattern: str) -> str:

@@ -2,26 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from homeserver.core.event.pdu import Event
+from homeserver.core.room_versions import RoomVersionRules
 from storage.pool import Database, Row
-from storage.tables.events import BY_INDEX, EVENT_COLUMNS, HIDDEN, Events, StoredEvent
+from storage.tables.events import BY_INDEX, EVENT_COLUMNS, HIDDEN, Events
+from storage.tables.relations import BUNDLED_TYPES
 from storage.tables.retention import IS_OVER_LIFETIME
 from storage.tables.state import REPLACED, StateChange
 
-__all__ = ["STATE_KEYS_MAX", "KeyAsked", "ManyRooms", "PageAsked", "Place"]
+__all__ = ["STATE_KEYS_MAX", "KeyAsked", "ManyRooms", "PageAsked", "Place", "Shown"]
 
 STATE_KEYS_MAX = 250
 """Of the state of one room among many: rooms with more are read by themselves."""
 
-_POSITION_MIN = -(2**63)
 _HIDDEN = int(HIDDEN)
 _ASKED = "WITH ORDINALITY AS asked"
+_SHORT = "events.position, events.flags, events.event_id, events.redacted_because, events.json"
+# No lower bound: with one the planner takes the span for short, and sorts all of a room's events.
 _PAGES = (
-    f"SELECT {EVENT_COLUMNS}, asked.number FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[]) {_ASKED}"
+    f"SELECT asked.number, {_SHORT}, events.has_children"
+    f" FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[]) {_ASKED}"
     " (room_nid, place, count_max, number) JOIN rooms ON rooms.room_nid = asked.room_nid"
-    " CROSS JOIN LATERAL (SELECT * FROM events WHERE events.room_nid = asked.room_nid"
-    f" AND events.flags & {_HIDDEN} = 0 AND events.position > {_POSITION_MIN}"
+    " CROSS JOIN LATERAL (SELECT *, state_key_nid IS NULL AND EXISTS (SELECT FROM relations AS child"
+    " WHERE child.room_nid = events.room_nid AND child.parent_id = events.event_id"
+    f" AND child.rel_type = ANY({BUNDLED_TYPES})) AS has_children FROM events"
+    f" WHERE events.room_nid = asked.room_nid AND events.flags & {_HIDDEN} = 0"
     f" AND events.position <= asked.place AND NOT {IS_OVER_LIFETIME}"
     " ORDER BY events.position DESC LIMIT asked.count_max) AS events"
 )
@@ -41,10 +48,22 @@ _CHANGE_OF_ROOM = (
     " AND change.position <= asked.place{condition} ORDER BY change.type_nid DESC,"
     f" change.state_key_nid DESC, change.position DESC LIMIT {STATE_KEYS_MAX}"
 )
+# All events of a room in one go by the index, instead of one after the other: that is half of the work.
+_EVENTS_OF_ROOM = (
+    " LATERAL (SELECT * FROM events WHERE events.room_nid = found.room_nid AND events.retention_class = 0"
+    " AND events.position = ANY(found.places) AND events.position BETWEEN found.low AND found.high"
+    f"{{condition}} {BY_INDEX}) AS events ON true"
+)
+_PLACES = (
+    "count(*) AS size, array_agg(found.place) AS places,"
+    " min(nullif(found.place, 0)) AS low, max(found.place) AS high"
+)
 _STATES = (
-    f"SELECT {EVENT_COLUMNS}, found.number FROM (SELECT asked.number, change.* FROM"
+    f"SELECT found.number, {_SHORT}, found.size FROM (SELECT asked.number, asked.room_nid, state.* FROM"
     f" unnest(%b::bigint[], %b::bigint[]) {_ASKED} (room_nid, place, number) CROSS JOIN LATERAL"
-    f" ({{changes}}) AS change OFFSET 0) AS found{_MOVED} LEFT JOIN{_EVENT}"
+    f" (SELECT {_PLACES} FROM (SELECT coalesce(moved.position, found.nid) AS place FROM"
+    f" ({{changes}}) AS found{_MOVED} {BY_INDEX}) AS found) AS state {BY_INDEX}) AS found"
+    f" LEFT JOIN{_EVENTS_OF_ROOM.format(condition=f' AND found.size < {STATE_KEYS_MAX}')}"
 )
 _WHOLE_STATES = _STATES.format(changes=_CHANGE_OF_ROOM.format(condition=""))
 # Around the members on both sides, of whom there may be 100,000.
@@ -53,13 +72,17 @@ _BELOW, _ABOVE = (
 )
 _STATES_BUT_A_TYPE = _STATES.format(changes=f"({_BELOW}) UNION ALL ({_ABOVE})")
 _OF_KEYS = (
-    f"SELECT {EVENT_COLUMNS}, found.number FROM (SELECT asked.number, change.* FROM"
-    f" unnest(%b::bigint[], %b::bigint[], %b::integer[], %b::integer[]) {_ASKED}"
-    f" (room_nid, place, type_nid, state_key_nid, number) CROSS JOIN LATERAL (SELECT change.room_nid, {_NID}"
+    f"SELECT found.number, {_SHORT} FROM (SELECT found.number, found.room_nid, {_PLACES} FROM"
+    " (SELECT found.number, found.room_nid, coalesce(moved.position, found.nid) AS place FROM"
+    " (SELECT asked.number, change.* FROM unnest(%b::bigint[], %b::bigint[])"
+    f" {_ASKED} (room_nid, place, number) JOIN unnest(%b::bigint[], %b::integer[], %b::integer[])"
+    " AS key (number, type_nid, state_key_nid) USING (number)"
+    f" CROSS JOIN LATERAL (SELECT change.room_nid, {_NID}"
     " FROM state_changes AS change WHERE change.room_nid = asked.room_nid"
-    " AND change.type_nid = asked.type_nid AND change.state_key_nid = asked.state_key_nid"
-    " AND change.position <= asked.place ORDER BY change.position DESC LIMIT 1) AS change OFFSET 0) AS found"
-    f"{_MOVED} JOIN{_EVENT}"
+    " AND change.type_nid = key.type_nid AND change.state_key_nid = key.state_key_nid"
+    f" AND change.position <= asked.place ORDER BY change.position DESC LIMIT 1) AS change {BY_INDEX})"
+    f" AS found{_MOVED} {BY_INDEX}) AS found GROUP BY 1, 2 {BY_INDEX}) AS found JOIN"
+    f"{_EVENTS_OF_ROOM.format(condition='')}"
 )
 _HISTORIES = (
     f"SELECT {EVENT_COLUMNS}, found.number, found.nid, found.place FROM (SELECT asked.number, change.* FROM"
@@ -107,8 +130,24 @@ class KeyAsked:
     state_key_nid: int
 
 
+class Shown(NamedTuple):  # not a frozen dataclass, which takes three times as long to make
+    """An event of a page.
+
+    Attributes:
+        position: its place in the timeline.
+        event: the event; as redacted, if it was, with `redacted_because` filled in.
+        flags: `EventFlags`, as a number.
+        has_children: other events point at it in a way that is summed up.
+    """
+
+    position: int
+    event: Event
+    flags: int
+    has_children: bool
+
+
 class ManyRooms:
-    """Reads them; every answer has the order of the question.
+    """Reads them; every answer has the order of the question. With each room come the rules of its version.
 
     Args:
         database: where they are.
@@ -119,20 +158,23 @@ class ManyRooms:
         self._database = database
         self._events = events
 
-    async def pages(self, asked: Sequence[PageAsked]) -> list[list[StoredEvent]]:
+    async def pages(self, asked: Sequence[PageAsked], rules: Sequence[RoomVersionRules]) -> list[list[Shown]]:
         """Read a page of each of several timelines, newest first; see `Events.page`."""
         rows = await self._database.fetch(
             _PAGES, [one.room_nid for one in asked], [one.position for one in asked],
             [one.count_max for one in asked],
         )  # fmt: skip
-        pages = await self._sorted_out(rows, len(asked))
+        pages: list[list[Shown]] = [[] for _ in asked]
+        events = await self._made(rows, rules)
+        for row, event in zip(rows, events, strict=True):
+            pages[row[0] - 1].append(Shown(row[1], event, row[2], row[6]))
         for page in pages:
             page.sort(key=_position, reverse=True)
         return pages
 
     async def states(
-        self, places: Sequence[Place], *, but_type_nid: int | None = None
-    ) -> list[list[StoredEvent] | None]:
+        self, places: Sequence[Place], rules: Sequence[RoomVersionRules], *, but_type_nid: int | None = None
+    ) -> list[list[Event] | None]:
         """Read the state at several places, but for one type; None of those that have very many pieces."""
         query, parameters = _WHOLE_STATES, []
         if but_type_nid is not None:
@@ -140,23 +182,22 @@ class ManyRooms:
         rows = await self._database.fetch(
             query, [one.room_nid for one in places], [one.position for one in places], *parameters
         )
-        counts = [0] * len(places)
-        for row in rows:
-            counts[row[-1] - 1] += 1
-        is_whole = [count < STATE_KEYS_MAX for count in counts]
-        told = [row for row in rows if row[0] is not None and is_whole[row[-1] - 1]]
-        states = await self._sorted_out(told, len(places))
-        for state in states:
-            state.sort(key=_position)
-        return [state if whole else None for state, whole in zip(states, is_whole, strict=True)]
+        large = {row[0] for row in rows if row[6] >= STATE_KEYS_MAX}
+        states = await self._of_rooms([row for row in rows if row[1] is not None], rules)
+        return [None if number in large else state for number, state in enumerate(states, 1)]
 
-    async def pieces(self, asked: Sequence[tuple[KeyAsked, int]]) -> list[StoredEvent | None]:
-        """Read pieces of states, each as of a position; None of those that there were not."""
+    async def pieces(
+        self, places: Sequence[Place], keys: Sequence[Sequence[tuple[int, int]]],
+        rules: Sequence[RoomVersionRules],
+    ) -> list[list[Event]]:  # fmt: skip
+        """Read pieces of the state at several places, by the numbers of their types and state keys."""
         rows = await self._database.fetch(
-            _OF_KEYS, [key.room_nid for key, _ in asked], [place for _, place in asked],
-            [key.type_nid for key, _ in asked], [key.state_key_nid for key, _ in asked],
+            _OF_KEYS, [one.room_nid for one in places], [one.position for one in places],
+            [number for number, of_room in enumerate(keys, 1) for _ in of_room],
+            [type_nid for of_room in keys for type_nid, _ in of_room],
+            [state_key_nid for of_room in keys for _, state_key_nid in of_room],
         )  # fmt: skip
-        return [one[0] if one else None for one in await self._sorted_out(rows, len(asked))]
+        return await self._of_rooms(rows, rules)
 
     async def histories(self, asked: Sequence[KeyAsked]) -> list[list[StateChange]]:
         """Read every change of several pieces of state, oldest first."""
@@ -190,14 +231,28 @@ class ManyRooms:
                 found[row[-2] - 1].setdefault(row[-1], []).append(one.event)
         return found
 
-    async def _sorted_out(self, rows: Sequence[Row], count: int) -> list[list[StoredEvent]]:
-        """Make events of rows, which end with the number of the question that each answers."""
-        stored = await self._events.assemble([row[:-1] for row in rows])
-        found: list[list[StoredEvent]] = [[] for _ in range(count)]
-        for row, one in zip(rows, stored, strict=True):
-            found[row[-1] - 1].append(one)
+    async def _of_rooms(self, rows: Sequence[Row], rules: Sequence[RoomVersionRules]) -> list[list[Event]]:
+        """Make events of rows, and sort them out by the questions that they answer, by position."""
+        found: list[list[Event]] = [[] for _ in rules]
+        rows = sorted(rows, key=_place)
+        for row, event in zip(rows, await self._made(rows, rules), strict=True):
+            found[row[0] - 1].append(event)
         return found
 
+    async def _made(self, rows: Sequence[Row], rules: Sequence[RoomVersionRules]) -> list[Event]:
+        """Make events of rows that begin with the number of the question, followed by what `_SHORT` says."""
+        stored = Event.stored
+        events = [stored(row[5], rules[row[0] - 1], row[3]) for row in rows]
+        redacted = [(row[4], event) for row, event in zip(rows, events, strict=True) if row[4] is not None]
+        if redacted:
+            await self._events.note_redactions(redacted)
+        return events
 
-def _position(stored: StoredEvent) -> int:
-    return stored.position
+
+def _position(shown: Shown) -> int:
+    return shown.position
+
+
+def _place(row: Row) -> int:
+    place: int = row[1]
+    return place

@@ -48,7 +48,8 @@ RELATION_DELETE = Statement(
 )
 """Columns: event_id of the event that relates to nothing any more."""
 
-_BUNDLED = "ARRAY[" + ", ".join(f"'{rel_type}'" for rel_type in sorted(BUNDLED)) + "]"
+BUNDLED_TYPES = "ARRAY[" + ", ".join(f"'{rel_type}'" for rel_type in sorted(BUNDLED)) + "]"
+"""In SQL: the types of relations that are summed up at the event that they point at."""
 _OF_PARENT = (
     " FROM relations AS child WHERE child.room_nid = asked.room_nid AND child.parent_id = found.event_id"
     " AND child.position <= asked.until AND child.sender_nid <> ALL(asked.ignored) AND child.rel_type = "
@@ -59,7 +60,7 @@ _SUMMARIES = (
     " %b::bigint[] AS ignored, %b::bigint AS reader_nid), found AS MATERIALIZED (SELECT parent.*"
     " FROM asked, unnest(%b::text[], %b::bigint[], %b::integer[]) AS parent (event_id, sender_nid, type_nid),"
     " LATERAL (SELECT 1 FROM relations AS child WHERE child.room_nid = asked.room_nid"
-    f" AND child.parent_id = parent.event_id AND child.rel_type = ANY({_BUNDLED}) LIMIT 1) AS any_child)"
+    f" AND child.parent_id = parent.event_id AND child.rel_type = ANY({BUNDLED_TYPES}) LIMIT 1) AS any_child)"
     " SELECT found.event_id,"
     f" ARRAY(SELECT child.event_id{_OF_PARENT}'m.replace' AND child.is_replacement"
     " AND child.sender_nid = found.sender_nid AND child.type_nid = found.type_nid"
@@ -281,7 +282,8 @@ class Relations:
         rows = await self._database.fetch(
             "SELECT event_id FROM unnest(%b::bigint[], %b::text[]) AS parent (room_nid, event_id),"
             " LATERAL (SELECT 1 FROM relations AS child WHERE child.room_nid = parent.room_nid"
-            f" AND child.parent_id = parent.event_id AND child.rel_type = ANY({_BUNDLED}) LIMIT 1) AS one",
+            " AND child.parent_id = parent.event_id"
+            f" AND child.rel_type = ANY({BUNDLED_TYPES}) LIMIT 1) AS one",
             [room_nid for room_nid, _ in events], [event_id for _, event_id in events],
         )  # fmt: skip
         return {event_id for (event_id,) in rows}

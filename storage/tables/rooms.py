@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from homeserver.core.room_versions import RoomVersionRules, rules_for
 from storage.cache import LruCache
 from storage.pool import Database
 from storage.write import Statement, Write
@@ -60,6 +61,13 @@ class RoomRow:
     creator_nid: int
     created_ms: int
     is_public: bool
+
+    @property
+    def rules(self) -> RoomVersionRules:
+        """The rules of its version."""
+        rules = rules_for(self.version)
+        assert rules is not None, f"room version {self.version} was known when the room was stored"
+        return rules
 
 
 @dataclass(frozen=True, slots=True)
