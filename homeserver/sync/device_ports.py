@@ -24,10 +24,21 @@ class DeviceReads(Protocol):
         Those who never had any key may be left out.
         """
 
-    async def no_longer_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
-        """Those who were in rooms when a user left these, and share no room with the user.
+    async def no_longer_shared(
+        self, user_id: str, joined: Collection[str], left: Collection[str], after: int
+    ) -> Sequence[str]:
+        """Those who share no room with a user, and may have been in rooms with them.
 
-        Those who never had any key may be left out.
+        Who was moved there above a position, or is in one that the user has left. Those who never had any key
+        may be left out.
+        """
+
+    async def rooms_in_common(
+        self, user_id: str, others: Collection[str], position: int
+    ) -> Sequence[tuple[str, str, bool]]:
+        """(room ID, user ID, whether they are there since) where a user and others may have been together.
+
+        That is: as of a position. Of others than those who are there since, more is to be read to know it.
         """
 
     async def sharing(

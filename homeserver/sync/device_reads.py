@@ -32,9 +32,19 @@ class StoredDeviceReads:
         """Those who are in rooms that a user has come into, and shared none up to a position."""
         return await device_lists.newly_shared(self._database, await self._nid(user_id), room_ids, after)
 
-    async def no_longer_shared(self, user_id: str, room_ids: Collection[str]) -> Sequence[str]:
-        """Those who were in rooms when a user left these, and share no room with the user."""
-        return await device_lists.no_longer_shared(self._database, await self._nid(user_id), room_ids)
+    async def no_longer_shared(
+        self, user_id: str, joined: Collection[str], left: Collection[str], after: int
+    ) -> Sequence[str]:
+        """Those who share no room with a user, and may have been in rooms with them."""
+        nid = await self._nid(user_id)
+        return await device_lists.no_longer_shared(self._database, nid, joined, left, after)
+
+    async def rooms_in_common(
+        self, user_id: str, others: Collection[str], position: int
+    ) -> Sequence[tuple[str, str, bool]]:
+        """(room ID, user ID, whether they are there since) where a user and others may have been together."""
+        nid = await self._nid(user_id)
+        return await device_lists.rooms_in_common(self._database, nid, others, position)
 
     async def sharing(
         self, user_id: str, user_ids: Collection[str], until: int | None = None

@@ -9,10 +9,12 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#e2e-extensions-to-sync
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from homeserver.core.changes import DeviceListChange, EventChange
 from homeserver.core.content.member import JOIN, membership_of
 from homeserver.core.positions import SyncToken
+from homeserver.runtime.together import side_by_side
 from homeserver.sync.live_users import LiveUser, LiveUsers
 from homeserver.sync.ports import SyncReads
 
@@ -22,6 +24,21 @@ _MEMBER = "m.room.member"
 
 DeviceListUpdate = tuple[list[str], list[str]]
 """Whose devices are to be asked for, and whose no more; each in order."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """Whom a user met and lost.
+
+    Attributes:
+        changed: who is to be asked for, if not gone.
+        gone: who shares no room with the user any more.
+        doubtful: those of them who may have come only since.
+    """
+
+    changed: set[str]
+    gone: set[str]
+    doubtful: set[str]
 
 
 class LiveDeviceLists:
@@ -50,11 +67,12 @@ class LiveDeviceLists:
         """Note a change for those who are told, and wake them. Its user is admitted until it is published."""
         if change.told_to is not None:
             reader = self._users.get(change.told_to)
-            readers = set() if reader is None else {reader}
-        else:
-            user = self._users.get(change.user_id)
-            readers = set() if user is None else {user, *self._companions(user)}
-        for reader in readers:
+            if reader is not None:
+                reader.device_lists.note_told(change.user_id, change.position)
+                reader.ring()
+            return
+        user = self._users.get(change.user_id)
+        for reader in set() if user is None else {user, *self._companions(user)}:
             reader.device_lists.note_changed(change.user_id, change.position)
             reader.ring()
 
@@ -75,16 +93,25 @@ class LiveDeviceLists:
         """Tell whose devices a user is to ask for since a place, and whose no more.
 
         What is noted takes no read, unless somebody left who is not here (one), or the user came into a room
-        or left one (one each). Else it takes two reads, one for each room whose members
-        changed, and four more at most.
+        or left one (one each), or it is to be seen whether those who are gone were there at `since` (one,
+        and one for each room that was shared or may have been).
+        Else it takes two reads, one for each room whose members changed, and some more as above.
         """
         news = user.device_lists.after(since, until)
-        if news is None:
+        if news is None or not news.is_clear:
             return await self._read(user, since)
-        changed, gone = set(news.changed), set(news.gone)
+        gone = set(news.gone)
         if gone:
             gone -= await self._sharing(user, gone)
-        return await self._with_rooms(user, (changed, gone), news.rooms, since.lowest)
+        # Who has come only since is not told to be gone. Of all others it is certain that they were there:
+        # as long as the user stays in a room, who comes to share the first one is noted.
+        doubtful = gone if news.rooms else gone.intersection(news.met)
+        found = _Found({*news.changed, *news.met}, gone, doubtful)
+        await self._add_of_rooms(user, found, news.rooms, since.lowest)
+        fleeting = set(news.met) - found.gone
+        if news.rooms and fleeting:
+            found.gone |= fleeting - await self._sharing(user, fleeting)
+        return await self._told(user, found, set(news.told), since.lowest)
 
     def _companions(self, user: LiveUser) -> Iterable[LiveUser]:
         for room in user.rooms.values():
@@ -96,10 +123,13 @@ class LiveDeviceLists:
         user = self._users.get(user_id)
         room_id, position = change.room_id, change.position
         for reader in self._users.joined(room_id):
-            if reader is user or (user is not None and _share(reader, user, beside=room_id)):
+            if reader is user:
                 continue
-            if is_joined:
-                reader.device_lists.note_changed(user_id, position)
+            if user is not None and _share(reader, user, beside=room_id):
+                if is_joined:
+                    reader.device_lists.note_met_again(position)
+            elif is_joined:
+                reader.device_lists.note_met(user_id, position)
             else:
                 reader.device_lists.note_gone(user_id, position)
         if user is not None:
@@ -114,37 +144,63 @@ class LiveDeviceLists:
             found.update(await self._reads.devices.sharing(user.user_id, unknown))
         return found
 
-    async def _with_rooms(
-        self, user: LiveUser, found: tuple[set[str], set[str]], rooms: Iterable[str], after: int
-    ) -> DeviceListUpdate:
+    async def _add_of_rooms(self, user: LiveUser, found: "_Found", rooms: Iterable[str], after: int) -> None:
         """Add those whom the user met or lost by coming into rooms and leaving them, above a position."""
-        changed, gone = found
         joined: list[str] = []
         left: list[str] = []
         for room_id in rooms:
             room = user.rooms.get(room_id)
             (joined if room is not None and room.membership == JOIN else left).append(room_id)
         if joined:
-            changed.update(await self._reads.devices.newly_shared(user.user_id, joined, after))
-        if left:
-            gone.update(await self._reads.devices.no_longer_shared(user.user_id, left))
-        gone.discard(user.user_id)
-        return sorted(changed - gone), sorted(gone)
+            found.changed.update(await self._reads.devices.newly_shared(user.user_id, joined, after))
+        if joined or left:
+            # Also others may have left while the user was out of a room.
+            lost = await self._reads.devices.no_longer_shared(user.user_id, joined, left, after)
+            found.doubtful = found.doubtful | (set(lost) - found.gone)
+            found.gone.update(lost)
+
+    async def _told(self, user: LiveUser, found: "_Found", told: set[str], after: int) -> DeviceListUpdate:
+        """What there is to tell, when it is seen who of the doubtful shared a room at a position."""
+        left = found.gone - found.doubtful
+        if found.doubtful:
+            left |= await self._shared_at(user, found.doubtful, after)
+        left.discard(user.user_id)
+        return sorted((found.changed - found.gone) | (told - left)), sorted(left)
+
+    async def _shared_at(self, user: LiveUser, others: set[str], position: int) -> set[str]:
+        """Those of some users who share no room now, and did at a position."""
+        common = await self._reads.devices.rooms_in_common(user.user_id, sorted(others), position)
+        by_room: dict[str, list[tuple[str, bool]]] = {}
+        for room_id, other_id, has_stayed in common:
+            by_room.setdefault(room_id, []).append((other_id, has_stayed))
+
+        async def members(room_id: str) -> set[str]:
+            moved = [other_id for other_id, has_stayed in by_room[room_id] if not has_stayed]
+            then = await self._reads.members_at(room_id, position, [user.user_id, *moved])
+            joined = {event.state_key or "" for event in then if membership_of(event) == JOIN}
+            if user.user_id not in joined:
+                return set()
+            return joined.union(other_id for other_id, has_stayed in by_room[room_id] if has_stayed)
+
+        found = await side_by_side(members(room_id) for room_id in by_room)
+        return others.intersection(*[set[str]().union(*found)])
 
     async def _read(self, user: LiveUser, since: SyncToken) -> DeviceListUpdate:
         """Read what there is since a place, also what is ahead of what was published: that is told again."""
         reads, after = self._reads.devices, since.lowest
-        changed = {
+        told = {
             user_id
             for user_id, position in await reads.changed_after(user.user_id, after)
             if not since.covers(position)
         }
         met, gone, own_rooms = await self._moves(user, after)
         if met:
-            changed |= met.difference(await reads.sharing(user.user_id, met, after))
+            met -= set(await reads.sharing(user.user_id, met, after))
         if gone:
             gone -= await self._sharing(user, gone)
-        return await self._with_rooms(user, (changed, gone), own_rooms, after)
+        found = _Found(met, gone, set())
+        await self._add_of_rooms(user, found, own_rooms, after)
+        return await self._told(user, found, told, after)
 
     async def _moves(self, user: LiveUser, after: int) -> tuple[set[str], set[str], list[str]]:
         """Read who came into rooms of a user above a position, who left them, and where the user did so."""

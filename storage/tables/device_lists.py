@@ -12,7 +12,7 @@ from storage.write import Statement, Write
 
 __all__ = [
     "DEVICE_LIST_UPSERT", "OUTBOX_DELETE", "Moved", "Noted", "add", "changed_after", "moved_after",
-    "newly_shared", "no_longer_shared", "note", "note_devices", "pending", "sharing",
+    "newly_shared", "no_longer_shared", "note", "note_devices", "pending", "rooms_in_common", "sharing",
 ]  # fmt: skip
 
 DEVICE_LIST_UPSERT = Statement(
@@ -158,20 +158,47 @@ async def newly_shared(queries: Queries, user_nid: int, room_ids: Collection[str
     return [text for (text,) in rows]
 
 
-async def no_longer_shared(queries: Queries, user_nid: int, room_ids: Collection[str]) -> list[str]:
-    """Name those who were in rooms when a user left these, and share no room with the user."""
+async def no_longer_shared(
+    queries: Queries, user_nid: int, joined: Collection[str], left: Collection[str], after: int
+) -> list[str]:
+    """Name those who share no room with a user, and are in one that the user left, or were moved since.
+
+    Args:
+        queries: where.
+        user_nid: the user.
+        joined: rooms that the user is in.
+        left: rooms that the user is not in.
+        after: a position: who was moved above it in any of these rooms counts.
+    """
     share = _SHARE.format(theirs="theirs.user_nid")
     rows = await queries.fetch(
-        "SELECT DISTINCT interned_users.text FROM rooms JOIN memberships AS gone USING (room_nid)"
-        " JOIN memberships AS theirs ON theirs.room_nid = gone.room_nid"
+        "SELECT DISTINCT interned_users.text FROM rooms JOIN memberships AS theirs USING (room_nid)"
         " JOIN interned_users ON interned_users.nid = theirs.user_nid"
-        " WHERE room_id = ANY(%b::text[]) AND gone.user_nid = %b::bigint AND gone.membership <> 'join'"
-        " AND theirs.user_nid <> gone.user_nid AND (theirs.membership = 'join'"
-        " OR (theirs.membership IN ('leave', 'ban') AND theirs.position > gone.position))"
+        " WHERE room_id = ANY(%b::text[]) AND theirs.user_nid <> %b::bigint"
+        " AND (theirs.position > %b::bigint OR theirs.membership = 'join' AND room_id = ANY(%b::text[]))"
         f" AND {_KNOWN} AND NOT EXISTS ({share})",
-        list(room_ids), user_nid, user_nid,
+        [*joined, *left], user_nid, after, list(left), user_nid,
     )  # fmt: skip
     return [text for (text,) in rows]
+
+
+async def rooms_in_common(
+    queries: Queries, user_nid: int, user_ids: Collection[str], position: int
+) -> list[tuple[str, str, bool]]:
+    """Read where a user and some others are, or were moved above a position, by room and other.
+
+    The third is whether the other is in the room since that position.
+    """
+    rows = await queries.fetch(
+        "SELECT room_id, interned_users.text, others.position <= %b::bigint FROM interned_users"
+        " JOIN memberships AS others ON others.user_nid = interned_users.nid"
+        " JOIN memberships AS mine ON mine.room_nid = others.room_nid AND mine.user_nid = %b::bigint"
+        " JOIN rooms ON rooms.room_nid = others.room_nid WHERE text = ANY(%b::text[])"
+        " AND (others.membership = 'join' OR others.position > %b::bigint)"
+        " AND (mine.membership = 'join' OR mine.position > %b::bigint)",
+        position, user_nid, list(user_ids), position, position,
+    )  # fmt: skip
+    return [(room_id, text, has_stayed) for room_id, text, has_stayed in rows]
 
 
 async def sharing(

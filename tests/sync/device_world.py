@@ -40,15 +40,23 @@ class WorldDevices:
             if member != user_id and not self._old(user_id, after) & self._old(member, after)
         ]
 
-    async def no_longer_shared(self, user_id, room_ids):
+    async def no_longer_shared(self, user_id, joined, left, after):
         self._world.reads += 1
-        found = self._members(room_ids)
-        for room_id in room_ids:
-            own = self._position(room_id, user_id)
-            for member in {change.event.state_key for change in self._world.committed[room_id]} - {None, ""}:
-                if self._position(room_id, member) > own:
-                    found.add(member)
-        return [member for member in found if not self._sees(user_id, member)]
+        return [
+            member
+            for member in self._members(left) | self._moved([*joined, *left], after)
+            if not self._sees(user_id, member)
+        ]
+
+    async def rooms_in_common(self, user_id, others, position):
+        self._world.reads += 1
+        return [
+            (room_id, other, self._position(room_id, other) <= position)
+            for room_id in self._world.committed
+            if user_id in self._members([room_id]) | self._moved([room_id], position)
+            for other in self._members([room_id]) | self._moved([room_id], position)
+            if other in others
+        ]
 
     async def sharing(self, user_id, user_ids, until=None):
         self._world.reads += 1
@@ -75,6 +83,15 @@ class WorldDevices:
 
     def _sees(self, user_id, other):
         return user_id == other or bool(self._world.joined(user_id) & self._world.joined(other))
+
+    def _moved(self, room_ids, after):
+        """Whose member event is newer than a position."""
+        return {
+            change.event.state_key
+            for room_id in room_ids
+            for change in self._world.committed[room_id]
+            if change.event.type == "m.room.member" and change.position > after
+        }
 
     def _members(self, room_ids):
         return {

@@ -4,6 +4,7 @@ from homeserver.core.changes import AccountDataChange
 from homeserver.sync.reads import StoredReads
 from storage.interning import Interning
 from storage.tables import account_data
+from storage.tables.device_lists import DEVICE_LIST_UPSERT
 from storage.tables.events import EventFlags, EventNumbers, EventPlace, add_event, add_redaction
 from storage.tables.memberships import MEMBERSHIP_UPSERT
 from storage.tables.rooms import ROOM_INSERT, Rooms, add_room_tip
@@ -35,6 +36,11 @@ class StoredWorld(World):
     def keep(self, user_id, type_, content, room_id=None):
         super().keep(user_id, type_, content, room_id)
         self.to_store.append(self.account_data[user_id, room_id, type_])
+
+    async def note_device_list(self, user_id, told_to, position):
+        await self.database.execute(
+            DEVICE_LIST_UPSERT.sql, [position], [user_id], ["" if told_to is None else told_to]
+        )
 
     async def store(self):
         """Write the rows of what was committed since, as rooms would."""

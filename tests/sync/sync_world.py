@@ -148,6 +148,10 @@ class World:
             for position in [each for each in waiting if since.covers_message(each)]:
                 del waiting[position]
 
+    async def note_device_list(self, user_id, told_to, position):
+        """Commit a change of somebody's devices."""
+        self.devices.changes[user_id, told_to] = position
+
     def publish(self):
         """Publish what was committed."""
         changes, self.unpublished = self.unpublished, []
@@ -226,6 +230,8 @@ class World:
         for waiting in self.inboxes.values():
             for position in waiting:
                 token = token.advance(position)
+        for position in self.devices.changes.values():
+            token = token.advance(position)
         return token
 
     async def to_device(self, user_id, device_id, after, limit):
@@ -263,6 +269,16 @@ class World:
             for room_id, timeline in self.committed.items()
             if room_id in room_ids
         }
+
+    async def places_after(self, until, position, limit):
+        self.reads += 1
+        found = [
+            (change.position, room_id)
+            for room_id in until
+            for change in self.committed[room_id]
+            if position < change.position <= until[room_id]
+        ]
+        return sorted(found)[-limit:]
 
     async def members_of(self, room_id, count_max):
         self.reads += 1

@@ -108,8 +108,7 @@ async def test_who_comes_back_is_told_what_who_was_here_has_been(world, seed):
         gained = companions(world, user_id) - shared[user_id]
         assert gained <= set(now)
         assert {one for reader, one in changed if reader == user_id} & companions(world, user_id) <= set(now)
-        # Also some may be named whom the user never met: who came into a room after the user left it.
-        assert shared[user_id] - companions(world, user_id) <= set(left)
+        assert shared[user_id] - companions(world, user_id) == set(left)
         assert not set(left) & companions(world, user_id)
         assert set(now) - {user_id} <= companions(world, user_id)
 
@@ -145,6 +144,8 @@ def test_news_say_where_their_knowledge_ends():
     assert news.is_quiet_since(now)
     news.note_gone("@u5:here", positions[5])
     news.note_changed("@u5:here", clock.next(3))
+    assert news.after(floor.advance(positions[0]), now).gone == ["@u5:here"]
+    news.note_met("@u5:here", clock.next(4))
     assert news.after(floor.advance(positions[0]), now).gone == []
 
 
