@@ -33,7 +33,7 @@ test: install
 
 # Whole servers as processes of their own, clients that we did not write, and servers to which all goes wrong.
 scenarios: install .venv-interop/.installed $(JS)/node_modules/.installed
-	$(BIN)/pytest tests/scenarios tests/simulation $(ARGS)
+	$(BIN)/pytest tests/scenarios tests/simulation --ignore=$(BROWSER) $(ARGS)
 
 same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
 	@SAME_VIEW_SEEDS=$(or $(SEEDS),20) SAME_VIEW_FIRST=$(or $(FIRST),1) \
@@ -76,18 +76,22 @@ bench-devices: install
 bench-rooms: install
 	$(BIN)/python -m tests.benchmarks.large_rooms $(ARGS)
 
-BROWSER := tests/browser
-$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json .venv-interop/.installed
-	@cd $(BROWSER) && PATH="$(CURDIR)/.venv-interop/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
+BROWSER := tests/scenarios/browser
+NODE := PATH="$(CURDIR)/.venv-interop/bin:$$PATH"
+$(BROWSER)/node_modules/.installed: $(BROWSER)/package-lock.json $(BROWSER)/unpack.mjs | .venv-interop/.installed
+	@cd $(BROWSER) && $(NODE) npm ci --silent --no-audit --no-fund --ignore-scripts && $(NODE) node unpack.mjs
 	@touch $@
 
-# SCREENSHOTS=DIRECTORY keeps what Chromium showed.
-browser: install $(BROWSER)/node_modules/.installed
-	$(BIN)/pytest -q tests/scenarios/test_oauth_in_chromium.py $(ARGS)
+build/hydrogen/index.html: $(wildcard $(BROWSER)/hydrogen/*) $(BROWSER)/node_modules/.installed
+	@cd $(BROWSER) && $(NODE) npm run --silent build
+
+# All that happens in Chromium. SCREENSHOTS=DIRECTORY says where what it showed is kept.
+browser: install $(BROWSER)/node_modules/.installed build/hydrogen/index.html
+	$(BIN)/pytest $(BROWSER) $(ARGS)
 
 lock:
 	cd requirements && for set in server dev interop; do \
 	  pip-compile --quiet --no-emit-find-links --generate-hashes --strip-extras --allow-unsafe $$set.in -o $$set.txt || exit 1; done
 
 clean:
-	rm -rf $(VENV) .venv-interop .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-interop build .mypy_cache .ruff_cache .pytest_cache
