@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clients.polling.lane import PollLane
 from clients.websocket.connection import Services as WebSocketServices
 from clients.websocket.protocol import WebSockets
 from homeserver.accounts.access_tokens import AccessTokens
@@ -50,7 +51,9 @@ from homeserver.sync.sliding.sliding_sync import SlidingSync
 from homeserver.sync.sliding.thread_subscriptions import ThreadPages
 from storage.tables.events import Events
 
-__all__ = ["Services", "ThreadServices", "build_dispatcher", "build_services", "build_websockets"]
+__all__ = [
+    "Services", "ThreadServices", "build_dispatcher", "build_poll_lane", "build_services", "build_websockets",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,23 @@ def build_dispatcher(
         body_bytes_max=limits.body_bytes_max,
         json_depth_max=limits.json_depth_max,
     )
+
+
+def build_poll_lane(
+    runtime: Runtime, services: Services, stack: AsyncExitStack, *, trust_forwarded_for: bool
+) -> PollLane:
+    """Make what answers the long polls of a listener with the client API."""
+    lane = PollLane(
+        sync=services.sync,
+        filters=services.filters,
+        authenticator=services.access_tokens,
+        presence=services.ephemeral.presence,
+        note=services.account_care.seen.note,
+        observer=runtime.observer,
+        trust_forwarded_for=trust_forwarded_for,
+    )
+    stack.push_async_callback(lane.close)
+    return lane
 
 
 def build_websockets(

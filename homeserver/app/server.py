@@ -7,7 +7,13 @@ from typing import Any
 from clients.admission import AccountAdmission
 from clients.websocket.protocol import PATH as WEBSOCKET_PATH
 from homeserver.app.base_url import base_url_of
-from homeserver.app.build import Services, build_dispatcher, build_services, build_websockets
+from homeserver.app.build import (
+    Services,
+    build_dispatcher,
+    build_poll_lane,
+    build_services,
+    build_websockets,
+)
 from homeserver.app.edges import build_edges
 from homeserver.app.health import HealthEndpoints
 from homeserver.app.landing import LandingEndpoints, landing_page
@@ -114,6 +120,10 @@ class Server:
             upgrades=upgrades, trust_forwarded_for=listener.trust_x_forwarded_for,
             header_bytes_max=self._configuration.limits.header_bytes_max,
         )  # fmt: skip
+        if "client" in listener.apis:
+            site.express = build_poll_lane(
+                self._runtime, edges.services, self._stack, trust_forwarded_for=listener.trust_x_forwarded_for
+            )
         await self._listeners.listen(listener, site)
 
     async def _listen_for_scrapes(self, edges: _Edges) -> None:

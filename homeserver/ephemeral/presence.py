@@ -147,6 +147,23 @@ class Presence:
             raise
         return user
 
+    def come_at_once(self, requester: Requester, wish: str | None) -> PresentUser | None:
+        """Count a device as here until it goes, if that changes nothing about its user; else None."""
+        user = self._users.get(requester.user_id)
+        if user is None or not user.is_as_wished(requester.device_id, wish):
+            return None
+        user.connect(requester.device_id, wish, self._clock.monotonic_ms(), self._clock.now_ms())
+        return user
+
+    def stay(self, user: PresentUser, requester: Requester, wish: str | None) -> bool:
+        """Go on counting a device as here; False if that would change something."""
+        if not user.is_as_wished(requester.device_id, wish):
+            return False
+        shown = user.shown
+        if shown is not None and shown.currently_active and shown.last_active_ms != user.last_active_ms:
+            self._settle(user)
+        return True
+
     def go(self, user: PresentUser, requester: Requester) -> None:
         """Count a device as here no more."""
         user.disconnect(requester.device_id, self._clock.monotonic_ms())

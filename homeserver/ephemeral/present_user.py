@@ -98,6 +98,14 @@ class PresentUser:
         if was_offline and device.wish == ONLINE:
             self._be_active(now_ms, wall_ms)
 
+    def is_as_wished(self, device_id: str, wish: str | None) -> bool:
+        """Another connection of the device, with this wish, would change nothing."""
+        device = self._devices.get(device_id)
+        if device is None or "" in self._devices:
+            return False
+        is_kept = wish is None and device.is_set_by_hand and device.wish == UNAVAILABLE
+        return is_kept or device.wish == (wish or ONLINE)
+
     def disconnect(self, device_id: str, now_ms: int) -> None:
         """One of a device's connections has ended."""
         device = self._devices.get(device_id)

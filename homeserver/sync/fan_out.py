@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from homeserver.sync.waiter import Waiter
+from homeserver.sync.waiter import Sleep, Waiter
 
 __all__ = ["Bell", "FanOut", "Listener"]
 
@@ -53,6 +53,21 @@ class Bell(Waiter):
             await self.wait(None)
         finally:
             self._listener = None
+
+    @property
+    def has_rung(self) -> bool:
+        """Something has happened that was not looked at."""
+        return self._rung
+
+    def rest(self, listener: Listener, sleep: Sleep) -> None:
+        """Let a sleep end with what happens of which the listener cannot tell; without a task."""
+        self.follow_up()
+        self._listener, self._future = listener, sleep
+
+    def rise(self) -> None:
+        """Rest no more; whoever follows this reader may go on."""
+        self._listener = self._future = None
+        self.follow_up()
 
     def clear(self) -> None:
         """Forget rings; right before looking at what there is."""

@@ -51,6 +51,10 @@ class Filters:
             raise NotFound("There is no filter with this ID.")
         return found
 
+    def at_hand(self, user_id: str, text: str | None) -> Filter | None:
+        """The filter of a request, if it was asked for lately."""
+        return self._parsed.get(("" if text.startswith("{") else user_id, text)) if text else Filter()
+
     async def chosen(self, user_id: str, text: str | None) -> Filter:
         """The filter of a request: the JSON of one, or the ID of a stored one.
 

@@ -12,6 +12,7 @@ from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import SyncRequest
 from homeserver.sync.shared_deltas import SharedDeltas
+from homeserver.sync.waiter import Sleep
 
 __all__ = ["Follower", "Sync"]
 
@@ -68,6 +69,8 @@ class Follower:
         if self._has_heard_all(heard):
             self._since, self._noted = heard, noted
             return Delta(heard, b'{"next_batch":"%b"}' % heard.encode().encode(), is_empty=True), False
+        if self._noted is None and self._request.events_max and self._since is not None:
+            await self._notifier.recall(self._user, self._since)
         now = self._stop_at(heard)
         delta = await self._assembler.assemble(self._request, self._user, self._since, now, self._inbox)
         self._since = delta.token
@@ -88,6 +91,29 @@ class Follower:
             and user.presence.is_quiet_since(heard)
             and user.device_lists.is_quiet_since(heard)
         )
+
+    @property
+    def token(self) -> str | None:
+        """Where the delta before left the client."""
+        return None if self._since is None else self._since.encode()
+
+    @property
+    def has_news(self) -> bool:
+        """Something has happened since the last look, as far as bells can tell."""
+        return self._bell.has_rung
+
+    def clear(self) -> None:
+        """All that has happened has been told."""
+        self._bell.clear()
+
+    def has_caught_up(self) -> bool:
+        """Say whether a follower who has just begun has nothing to be told; False if in doubt."""
+        heard, noted = self._notifier.heard, self._user.noted
+        self._bell.clear()
+        if not self._has_heard_all(heard):
+            return False
+        self._since, self._noted, self._is_plain = heard, noted, not self._user.ignored
+        return True
 
     def glance(self) -> Delta | Hashable:
         """The next delta, if it is at hand because somebody else was told the same.
@@ -152,6 +178,11 @@ class Follower:
         self._known = _NOBODY if len(self._known) > KNOWN_MAX else self._known
         self._known = self._known.union(members)
 
+    def with_key_counts_at_hand(self, delta: Delta) -> bytes | None:
+        """As `with_key_counts`; None if what the device has left must be looked up."""
+        part = self._notifier.key_counts.part_at_hand(self._request.requester)
+        return None if part is None or delta.has_key_counts else b"%b,%b}" % (delta.body[:-1], part)
+
     async def with_key_counts(self, delta: Delta) -> bytes:
         """The body of a delta, with what the device has left of keys, changed or not."""
         if delta.has_key_counts:
@@ -166,6 +197,14 @@ class Follower:
     async def listen(self, listener: Listener) -> None:
         """Sleep until something happens that the listener, by way of `glance`, could not tell."""
         await self._bell.listen(listener)
+
+    def rest(self, listener: Listener, sleep: Sleep) -> None:
+        """Like `listen`, without a task: what the listener could not tell ends the sleep."""
+        self._bell.rest(listener, sleep)
+
+    def rise(self) -> None:
+        """Rest no more."""
+        self._bell.rise()
 
     def acknowledge(self, token: str) -> None:
         """Take note that the client has got the delta with this token, and all before it."""
@@ -182,7 +221,7 @@ class Follower:
         recent = self._user.recent_after(self._since)
         if recent is None:
             return heard
-        now = self._since
+        now = self._notifier.live_rooms.of_this_life(self._since)
         for position, _ in recent[:events_max]:
             now = now.advance(position)
         return now
@@ -207,8 +246,25 @@ class Following:
         self._bell = Bell(fan_out)
 
     async def __aenter__(self) -> Follower:
+        return self._begin(await self._notifier.users.find(self._request.requester.user_id))
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+
+    def enter_at_once(self) -> Follower | None:
+        """Begin the block without waiting, if nothing must be read for it; else None."""
+        user = self._notifier.users.get(self._request.requester.user_id)
+        return None if user is None else self._begin(user)
+
+    def leave(self) -> None:
+        """End the block."""
+        self._user.detach(self._bell)
+        self._inbox.detach(self._bell)
+        self._bell.follow_up()
+
+    def _begin(self, user: LiveUser) -> Follower:
         request, notifier = self._request, self._notifier
-        self._user = await notifier.users.find(request.requester.user_id)
+        self._user = user
         self._inbox = notifier.inboxes.of(request.requester)
         if request.since is not None:
             self._inbox.acknowledge(request.since)
@@ -218,11 +274,6 @@ class Following:
             request, self._user, self._bell, self._inbox, notifier=notifier, assembler=self._assembler,
             shared=self._shared,
         )  # fmt: skip
-
-    async def __aexit__(self, *_: object) -> None:
-        self._user.detach(self._bell)
-        self._inbox.detach(self._bell)
-        self._bell.follow_up()
 
 
 class Sync:

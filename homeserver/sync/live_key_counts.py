@@ -52,13 +52,20 @@ class LiveKeyCounts:
         position = self._changed.get((requester.user_id, requester.device_id))
         return position is not None and (since is None or not since.covers(position))
 
-    async def part(self, requester: Requester) -> bytes:
-        """The members of a sync's JSON object that tell it; one read if it is not known."""
+    def part_at_hand(self, requester: Requester) -> bytes | None:
+        """The members of a sync's JSON object that tell it, if it is known."""
         key = (requester.user_id, requester.device_id)
         told = self._told.get(key)
         if told is not None:
             self._told.move_to_end(key)
+        return told
+
+    async def part(self, requester: Requester) -> bytes:
+        """The members of a sync's JSON object that tell it; one read if it is not known."""
+        told = self.part_at_hand(requester)
+        if told is not None:
             return told
+        key = (requester.user_id, requester.device_id)
         changed = self._changed.get(key)
         told = key_counts_json(await self._reads.devices.key_counts(*key))
         if self._changed.get(key) == changed:  # else it may be old already

@@ -1,8 +1,22 @@
 """Waiting for a ring: what a session does when there is nothing to tell."""
 
 import asyncio
+from typing import Protocol
 
-__all__ = ["Waiter"]
+__all__ = ["Sleep", "Waiter"]
+
+
+class Sleep(Protocol):
+    """What a ring ends: an asyncio future, or whatever sleeps without a task."""
+
+    def done(self) -> bool:
+        """It has ended."""
+
+    def set_result(self, result: None, /) -> None:
+        """End it."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """End it with an error."""
 
 
 class Waiter:
@@ -12,7 +26,7 @@ class Waiter:
 
     def __init__(self) -> None:
         self._rung = False
-        self._future: asyncio.Future[None] | None = None
+        self._future: Sleep | None = None
 
     def ring(self) -> None:
         """Wake the session, now or when it next would wait."""
@@ -36,7 +50,8 @@ class Waiter:
         if self._rung:
             return True
         loop = asyncio.get_running_loop()
-        future = self._future = loop.create_future()
+        future: asyncio.Future[None] = loop.create_future()
+        self._future = future
         timer = None if timeout_s is None else loop.call_later(timeout_s, _time_is_up, future)
         try:
             await future

@@ -189,3 +189,47 @@ async def test_two_polls_of_one_device_end_independently(house):
         assert ("@a:x", "offline") not in house.take()
     await house.after(DISCONNECT_MS)
     assert house.take() == [("@a:x", "offline")]
+
+
+async def test_a_device_that_was_here_a_moment_ago_comes_and_stays_without_a_change(house):
+    presence, alice = house.presence, requester("@a:x")
+    assert presence.come_at_once(alice, None) is None, "nobody knows of her yet"
+    await house.poll("@a:x")
+    house.take()
+    user = presence.come_at_once(alice, None)
+    assert user is not None
+    await house.after(DISCONNECT_MS)
+    assert presence.stay(user, alice, None)
+    assert ("@a:x", "offline") not in house.take()
+
+    presence.go(user, alice)
+    await house.after(DISCONNECT_MS + ACTIVE_MS)
+    assert house.take() == [("@a:x", "offline")]
+
+
+async def test_a_wish_that_changes_something_is_for_the_ordinary_way(house):
+    presence, alice = house.presence, requester("@a:x")
+    await house.poll("@a:x")
+    user = presence.come_at_once(alice, None)
+
+    assert presence.come_at_once(alice, "unavailable") is None
+    assert not presence.stay(user, alice, "unavailable")
+    await presence.set(alice, "unavailable", None)
+    assert presence.stay(user, alice, None), "what was set by hand lasts"
+    assert not presence.stay(user, alice, "online")
+
+
+async def test_who_stays_has_others_told_of_the_last_activity_after_a_while(house):
+    presence, alice = house.presence, requester("@a:x")
+    await house.poll("@a:x")
+    user = presence.come_at_once(alice, None)
+    house.clock.advance(1_000)
+    presence.be_active("@a:x", "DEVICE")
+    house.take()
+    house.clock.advance(module.REFRESH_MS)
+    presence.stay(user, alice, None)
+    assert house.take() == [("@a:x", "online")]
+
+    house.clock.advance(module.REFRESH_MS)
+    presence.stay(user, alice, None)
+    assert house.take() == [], "nothing was done since"

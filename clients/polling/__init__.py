@@ -1,0 +1,1 @@
+"""Long polls, answered by a shorter way."""
