@@ -43,6 +43,10 @@ class LiveRooms:
         """Whether who comes with this token may know of typing that ended with the last process."""
         return 0 < since.positions.get(writer_of(self._born), 0) < self._born
 
+    def of_this_life(self, since: SyncToken) -> SyncToken:
+        """The same place for who has been told that all typing ended with the last process."""
+        return since.advance(self._born) if self.is_of_former_life(since) else since
+
     def take_in(self, change: ReceiptChange | TypingChange) -> None:
         """Take note of a change."""
         room = self._rooms.get(change.room_id)

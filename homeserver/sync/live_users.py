@@ -186,6 +186,16 @@ class LiveUser:
             return self._recent[-1]
         return tuple(islice(reversed(self._recent), count))
 
+    @property
+    def floor(self) -> SyncToken | None:
+        """From where on all that happened is remembered; None: so much did that some had to go."""
+        return self._floor if self._dropped is None else None
+
+    def recall(self, places: list[Place], since: SyncToken) -> None:
+        """Remember also what happened before, all of it after `since`, oldest first."""
+        self._recent[:0] = places
+        self._floor = since
+
     def recent_after(self, since: SyncToken) -> list[tuple[int, str]] | None:
         """(position, room ID) of all that happened after `since`, oldest first; None if that is not known."""
         found: list[tuple[int, str]] = []
@@ -298,8 +308,7 @@ class LiveUsers:
 
     def take_in_thread_subscription(self, change: ThreadSubscriptionChange) -> None:
         """Remember which thread a user follows now, or no more; wake the user's sessions, nobody else's."""
-        user = self._users.get(change.user_id)
-        if user is not None:
+        if (user := self._users.get(change.user_id)) is not None:
             user.threads.take_in(change)
             user.ring()
 

@@ -23,9 +23,10 @@ from homeserver.sync.live_key_counts import LiveKeyCounts
 from homeserver.sync.live_presence import ROOM_MEMBERS_MAX_DEFAULT, LivePresence
 from homeserver.sync.live_rooms import LiveRooms
 from homeserver.sync.live_stickies import LiveStickies
-from homeserver.sync.live_users import LiveUsers
+from homeserver.sync.live_users import LiveUser, LiveUsers
 from homeserver.sync.members import RoomMembers
 from homeserver.sync.ports import SyncReads
+from homeserver.sync.recall import recall
 from homeserver.sync.room_cache import RoomCache
 from homeserver.sync.room_watch import RoomWatch
 
@@ -63,6 +64,7 @@ class Notifier:
         self.live_rooms = LiveRooms(heads)
         self.live_stickies = LiveStickies(heads)
         self.presence = LivePresence(reads, self.users, presence_members_max)
+        self._reads = reads
         self._unsubscribe: Callable[[], None] | None = None
 
     @classmethod
@@ -87,6 +89,10 @@ class Notifier:
         """Take note of where the life of this process begins among what is live and not stored."""
         self.heard = self.heard.advance(position)
         self.live_rooms.be_born(position)
+
+    async def recall(self, user: LiveUser, since: SyncToken) -> None:
+        """Let a user know what happened in their rooms after `since`, as far as that can be."""
+        await recall(user, since, self._reads)
 
     def stop(self) -> None:
         """Follow the bus no more."""

@@ -62,6 +62,17 @@ class SyncReads(Protocol):
     async def last_positions(self, room_ids: Collection[str]) -> dict[str, int]:
         """The position of the last event of each room."""
 
+    async def places_after(
+        self, until: Mapping[str, int], position: int, limit: int
+    ) -> Sequence[tuple[int, str]]:
+        """The places (position, room ID) of events and receipts above a position, the latest, oldest first.
+
+        Args:
+            until: the rooms, by ID, each with the position beyond which nothing counts.
+            position: where to begin.
+            limit: at most so many.
+        """
+
     async def members_of(self, room_id: str, count_max: int) -> Sequence[tuple[str, str, int]] | None:
         """(user ID, membership, position) of everybody who ever was in a room, by position.
 

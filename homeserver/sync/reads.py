@@ -17,7 +17,7 @@ from homeserver.sync.sticky_reads import read_sticky_events
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
-from storage.tables import account_data, receipts, room_counts, to_device
+from storage.tables import account_data, places, receipts, room_counts, to_device
 from storage.tables.erased_users import ErasedUsers
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
@@ -84,6 +84,14 @@ class StoredReads:
         last = await self._rooms.last_positions_by_id(room_ids)
         read = await receipts.last_positions(self._database, room_ids)
         return {room_id: max(position, read.get(room_id, 0)) for room_id, position in last.items()}
+
+    async def places_after(
+        self, until: Mapping[str, int], position: int, limit: int
+    ) -> Sequence[tuple[int, str]]:
+        """The places of events and receipts above a position in some rooms, the latest, oldest first."""
+        last = await self.last_positions(until)  # most rooms are quiet
+        busy = {room_id: until[room_id] for room_id, latest in last.items() if latest > position}
+        return await places.after(self._database, busy, position, limit) if busy else ()
 
     async def members_of(self, room_id: str, count_max: int) -> Sequence[tuple[str, str, int]] | None:
         """(user ID, membership, position) of everybody who ever was in a room; None if they are more."""

@@ -60,7 +60,7 @@ def settled_spans(window: Window) -> list[Span] | None:
         return None
     rooms = window.user.rooms
     found = []
-    for room_id in dict.fromkeys([room_id for _, room_id in recent]):
+    for room_id in dict.fromkeys([room_id for _, room_id in _told(window, recent)]):
         room = rooms.get(room_id)
         if room is None or room.membership != "join" or not since.covers(room.position):
             return None
@@ -103,8 +103,16 @@ async def _candidates(window: Window, reads: SyncReads) -> Iterable[RoomOfUser]:
             for room in every
             if not since.covers(room.position) or not since.covers(last.get(room.room_id, 0))
         ]
-    changed = dict.fromkeys(room_id for _, room_id in recent)
+    changed = dict.fromkeys(room_id for _, room_id in _told(window, recent))
     return [rooms[room_id] for room_id in changed if room_id in rooms]
+
+
+def _told(window: Window, recent: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Where something happened in the window: less than has happened, where only a page of it is told."""
+    page = window.request.events_max
+    if not page or len(recent) <= page:
+        return recent
+    return [place for place in recent if window.now.covers(place[0])]
 
 
 async def _span_of(window: Window, room: RoomOfUser, reads: SyncReads) -> Span | None:

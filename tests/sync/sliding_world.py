@@ -120,6 +120,12 @@ class SlidingWorld(WithSliding, World):
                 last[change.room_id] = max(last[change.room_id], change.position)
         return last
 
+    async def places_after(self, until, position, limit):
+        found = await super().places_after(until, position, limit)
+        read = [(each.position, each.room_id) for each in self.receipts.values() if each.room_id in until]
+        found += [place for place in read if position < place[0] <= until[place[1]]]
+        return sorted(found)[-limit:]
+
     async def receipts_of(self, room_id, after):
         self.reads += 1
         found = [each for each in self.receipts.values() if each.room_id == room_id]
