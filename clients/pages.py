@@ -42,13 +42,13 @@ main { max-width: 30rem; margin: 0 auto; padding: clamp(1.5rem, 8vh, 5rem) 1.25r
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; overflow-wrap: anywhere }
 p { margin: 0 0 1rem } ul { margin: 0 0 1rem; padding-left: 1.25rem }
 label { display: block; font-weight: 600; margin-bottom: .25rem }
-input[type=text], input[type=password], input[type=email] { width: 100%; font: inherit;
+input[type=text], input[type=password], input[type=email], input[type=tel] { width: 100%; font: inherit;
   padding: .6rem .75rem; margin-bottom: 1rem; border: 1px solid var(--faint); border-radius: .5rem;
   background: var(--ground); color: var(--ink) }
 .check { display: flex; gap: .6rem; align-items: baseline; font-weight: 400; margin-bottom: 1rem }
-button { font: inherit; font-weight: 600; padding: .65rem 1.25rem; border: 0; border-radius: .5rem;
+button, a.button { font: inherit; font-weight: 600; padding: .65rem 1.25rem; border: 0; border-radius: .5rem;
   background: var(--accent); color: var(--on-accent); cursor: pointer }
-a { color: var(--accent) }
+a { color: var(--accent) } a.button { display: inline-block; text-decoration: none }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 3px }
 button.second { background: none; color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent) }
 form + form, .after { margin: 1.25rem 0 0 } code { overflow-wrap: anywhere }

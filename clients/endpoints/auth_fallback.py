@@ -6,9 +6,11 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#fallback
 from collections.abc import Mapping
 from html import escape
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
+from clients.endpoints.address_fallback import AddressSteps, address_fields, begun_of
 from clients.pages import DONE_SCRIPT, page
+from homeserver.accounts.address_stages import EMAIL_STAGE, MSISDN_STAGE, BegunStage
 from homeserver.accounts.login import PASSWORD
 from homeserver.accounts.recaptcha import RECAPTCHA
 from homeserver.accounts.stages import SSO, TOKEN, Stages
@@ -40,6 +42,8 @@ _TITLES = {
     TERMS: "Accept the terms",
     RECAPTCHA: "Show that you are a person",
     DUMMY: "Continue",
+    EMAIL_STAGE: "Confirm your e-mail address",
+    MSISDN_STAGE: "Confirm your phone number",
 }
 
 
@@ -66,7 +70,7 @@ class AuthFallbackEndpoints:
             return _done()
         if stage == SSO:
             return await self._to_single_sign_on(opened, session_id)
-        return self._form(stage, session_id, opened, None)
+        return self._form(stage, session_id, opened)
 
     @endpoint(
         "POST",
@@ -89,7 +93,9 @@ class AuthFallbackEndpoints:
         try:
             remembered = await self._check(stage, opened, form)
         except MatrixError as error:
-            return self._form(stage, session_id, opened, error)
+            return self._form(stage, session_id, opened, error, begun_of(form, error))
+        if isinstance(remembered, BegunStage):
+            return self._form(stage, session_id, opened, begun=remembered)
         if not await self._interactive.pass_stage(session_id, stage, remembered):
             return _gone()
         return _done()
@@ -98,11 +104,14 @@ class AuthFallbackEndpoints:
         if not is_opaque_identifier(session_id):
             return None
         opened = await self._interactive.open_stage(session_id, stage)
-        if opened is None or stage not in self._stages.checks(opened.user_id):
+        if opened is None or stage not in self._stages.checks(opened.user_id, opened.operation):
             return None
         return opened
 
-    async def _check(self, stage: str, opened: OpenStage, form: Mapping[str, str]) -> str:
+    async def _check(self, stage: str, opened: OpenStage, form: Mapping[str, str]) -> str | BegunStage:
+        check = self._stages.checks(opened.user_id, opened.operation)[stage]
+        if stage in {EMAIL_STAGE, MSISDN_STAGE} and self._stages.addresses is not None:
+            return await AddressSteps(self._stages.addresses).take(stage, opened, check, form)
         auth: dict[str, Any] = {"type": stage}
         if stage == PASSWORD:
             auth["identifier"] = {"type": "m.id.user", "user": opened.user_id}
@@ -113,7 +122,7 @@ class AuthFallbackEndpoints:
             auth["response"] = form.get("g-recaptcha-response", "")
         elif stage == TERMS and form.get("accept") != "yes":
             raise Forbidden("Say that you accept the documents, or close this page.")
-        return await self._stages.checks(opened.user_id)[stage](auth)
+        return await check(auth)
 
     async def _to_single_sign_on(self, opened: OpenStage, session_id: str) -> Response:
         single_sign_on = self._stages.single_sign_on
@@ -123,13 +132,18 @@ class AuthFallbackEndpoints:
         return Response(303, b"", headers={"Location": url, "Cache-Control": "no-store"})
 
     def _form(
-        self, stage: str, session_id: str, opened: OpenStage, failure: MatrixError | None
+        self,
+        stage: str,
+        session_id: str,
+        opened: OpenStage,
+        failure: MatrixError | None = None,
+        begun: BegunStage | None = None,
     ) -> Response:
         wrong = "" if failure is None else f'<p class="wrong" role="alert">{escape(failure.error)}</p>'
         who = ""
         if opened.user_id is not None:
             who = f'<p class="faint">For the account <strong>{escape(opened.user_id)}</strong></p>'
-        fields = self._fields(stage)
+        fields = self._fields(stage, begun)
         content = (
             f'{wrong}{who}<form method="post" action="?">'
             f'<input type="hidden" name="session" value="{escape(session_id)}">{fields}'
@@ -138,10 +152,15 @@ class AuthFallbackEndpoints:
         script_url = ""
         if stage == RECAPTCHA and self._stages.recaptcha is not None:
             script_url = self._stages.recaptcha.script_url
+        if begun is not None:
+            again = escape(f"?{urlencode({'session': session_id})}")
+            content += f'<p class="after"><a href="{again}">Nothing came, or it was another address?</a></p>'
         status = 200 if failure is None else status_of(failure)
         return page(_TITLES.get(stage, "Continue"), content, status=status, script_url=script_url)
 
-    def _fields(self, stage: str) -> str:
+    def _fields(self, stage: str, begun: BegunStage | None) -> str:
+        if stage in {EMAIL_STAGE, MSISDN_STAGE}:
+            return address_fields(stage, begun)
         if stage == RECAPTCHA and self._stages.recaptcha is not None:
             key = escape(self._stages.recaptcha.public_key)
             return f'<div class="g-recaptcha" data-sitekey="{key}"></div>'

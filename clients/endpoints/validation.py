@@ -56,8 +56,8 @@ class ValidationEndpoints:
     """Begins validations and ends them.
 
     Args:
-        validations: keeps them.
-        threepids: knows whose addresses are.
+        validations: ends them.
+        threepids: begins them, for it knows whose addresses are.
         messages: knows what can be reached.
         base_url: where clients reach this server.
     """
@@ -183,9 +183,7 @@ class ValidationEndpoints:
     async def _request(self, asked: ValidationRequest) -> str:
         if not self._messages.can_reach(asked.medium):
             raise ThreepidDenied("This server sends no messages of that kind.")
-        # Who has an address is told to nobody but whoever reads what is sent there.
-        is_known = await self._threepids.user_of(asked.medium, asked.address) is not None
-        return await self._validations.request(asked, is_wanted=is_known == (asked.purpose == RESET))
+        return await self._threepids.begin(asked)
 
 
 def _form_of(body: bytes) -> dict[str, str]:

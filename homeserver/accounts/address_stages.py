@@ -4,20 +4,40 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#email-based-identity--hom
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from homeserver.accounts.addresses import EMAIL, MSISDN
+from homeserver.accounts.addresses import EMAIL, MSISDN, canonical_email, canonical_phone
 from homeserver.accounts.threepids import Threepids
 from homeserver.accounts.uia import Stage
-from homeserver.accounts.validations import REGISTER, RESET, Validations
+from homeserver.accounts.validations import REGISTER, RESET, ValidationRequest, Validations
 from homeserver.core.errors import MissingParam, ThreepidAuthFailed, ThreepidInUse
+from homeserver.runtime.randomness import Randomness
 from storage.tables.threepids import ValidationRow
 
-__all__ = ["EMAIL_STAGE", "MSISDN_STAGE", "AddressStages"]
+__all__ = ["EMAIL_STAGE", "MSISDN_STAGE", "RESET_OPERATION", "AddressStages", "BegunStage"]
 
 EMAIL_STAGE = "m.login.email.identity"
 MSISDN_STAGE = "m.login.msisdn"
+RESET_OPERATION = "reset a password"
+"""The operation for which an address shows whose the account is; for all others it is that of a new one."""
+
 _MEDIUM_OF = {EMAIL_STAGE: EMAIL, MSISDN_STAGE: MSISDN}
+
+
+@dataclass(frozen=True, slots=True)
+class BegunStage:
+    """A validation that was begun for somebody who passes a stage in a browser.
+
+    Attributes:
+        sid: names it.
+        client_secret: made up here.
+        address: in its canonical form.
+    """
+
+    sid: str
+    client_secret: str
+    address: str
 
 
 class AddressStages:
@@ -27,16 +47,48 @@ class AddressStages:
         validations: keeps them.
         threepids: knows whose an address is.
         media: those that messages can be sent by.
+        randomness: makes up secrets for browsers.
     """
 
-    def __init__(self, *, validations: Validations, threepids: Threepids, media: Sequence[str]) -> None:
+    def __init__(
+        self, *, validations: Validations, threepids: Threepids, media: Sequence[str], randomness: Randomness
+    ) -> None:
         self._validations = validations
         self._threepids = threepids
         self._media = frozenset(media)
+        self._randomness = randomness
 
     def open(self) -> list[str]:
         """The stages that can be passed here."""
         return [stage for stage, medium in _MEDIUM_OF.items() if medium in self._media]
+
+    async def begin(self, stage: str, operation: str, country: str, typed: str) -> BegunStage:
+        """Send a secret to an address that somebody typed on the page of a stage.
+
+        Args:
+            stage: one of those that are open.
+            operation: what the stage is passed for.
+            country: of a phone number; two letters, or empty.
+            typed: the address.
+
+        Raises:
+            InvalidParam: it is none.
+            LimitExceeded: too much was sent there lately.
+        """
+        medium = _MEDIUM_OF[stage]
+        address = canonical_email(typed) if medium == EMAIL else canonical_phone(country, typed)
+        secret = self._randomness.token_urlsafe(18)
+        purpose = RESET if operation == RESET_OPERATION else REGISTER
+        sid = await self._threepids.begin(ValidationRequest(purpose, medium, address, secret, 1))
+        return BegunStage(sid, secret, address)
+
+    async def submit_code(self, sid: str, client_secret: str, code: str) -> None:
+        """Take a code that somebody typed on the page of a stage.
+
+        Raises:
+            ThreepidAuthFailed: it is not what was sent, or too many were tried.
+        """
+        await self._validations.submit(sid, client_secret, code)
 
     def checks(self, purpose: str) -> dict[str, Stage]:
         """How to check each stage, for `REGISTER` or `RESET`."""

@@ -5,6 +5,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#user-interactive-authenti
 
 from typing import Any
 
+from homeserver.accounts.address_stages import RESET_OPERATION
 from homeserver.accounts.login import PASSWORD
 from homeserver.accounts.stages import SSO, Stages
 from homeserver.accounts.uia import InteractiveAuthentication
@@ -70,7 +71,7 @@ class Reauthentication:
         if addresses is None or not addresses.open():
             raise MissingToken("Give an access token: this server sends no e-mail to reset passwords with.")
         passed = await self._interactive.require(
-            "reset a password",
+            RESET_OPERATION,
             [[stage] for stage in addresses.open()],
             addresses.checks(RESET),
             auth,

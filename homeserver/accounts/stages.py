@@ -6,14 +6,14 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#authentication-types
 from collections.abc import Mapping
 from typing import Any
 
-from homeserver.accounts.address_stages import EMAIL_STAGE, AddressStages
+from homeserver.accounts.address_stages import EMAIL_STAGE, RESET_OPERATION, AddressStages
 from homeserver.accounts.login import PASSWORD, Logins
 from homeserver.accounts.ports import SingleSignOn
 from homeserver.accounts.recaptcha import RECAPTCHA, Recaptcha
 from homeserver.accounts.registration import Registration
 from homeserver.accounts.terms import TERMS, Terms
 from homeserver.accounts.uia import DUMMY, Stage, pass_dummy
-from homeserver.accounts.validations import REGISTER
+from homeserver.accounts.validations import REGISTER, RESET
 from homeserver.core.errors import Forbidden, MissingParam
 
 __all__ = ["SSO", "TOKEN", "Stages"]
@@ -51,12 +51,15 @@ class Stages:
         self.addresses = addresses
         self.single_sign_on = single_sign_on
 
-    def checks(self, user_id: str | None) -> dict[str, Stage]:
+    def checks(self, user_id: str | None, operation: str = "") -> dict[str, Stage]:
         """How to check each stage.
 
         Args:
-            user_id: who has to pass; None: somebody who registers.
+            user_id: who has to pass; None: somebody who registers, or resets a password.
+            operation: what is done then.
         """
+        if operation == RESET_OPERATION:
+            return {} if self.addresses is None else self.addresses.checks(RESET)
         if user_id is not None:
             return {PASSWORD: self._logins.password_stage(user_id), SSO: _only_in_a_browser}
         checks: dict[str, Stage] = {DUMMY: pass_dummy, TOKEN: self._pass_token}

@@ -3,7 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#adding-account-administrative-contact-information
 """
 
-from homeserver.accounts.validations import ADD, Validations
+from homeserver.accounts.validations import ADD, RESET, ValidationRequest, Validations
 from homeserver.core.errors import ThreepidAuthFailed, ThreepidInUse
 from homeserver.runtime.clock import Clock
 from storage.pool import Database
@@ -34,6 +34,18 @@ class Threepids:
     async def user_of(self, medium: str, address: str) -> str | None:
         """Whose an address (in its canonical form) is, if anybody's."""
         return await threepids.user_of(self._database, medium, address)
+
+    async def begin(self, asked: ValidationRequest) -> str:
+        """Send a secret to an address that is to be shown to be somebody's; returns the validation's sid.
+
+        Who has an address is told to nobody but whoever reads what is sent there.
+
+        Raises:
+            InvalidParam: a client secret, attempt or link that cannot be.
+            LimitExceeded: too much was sent to the address lately.
+        """
+        is_known = await self.user_of(asked.medium, asked.address) is not None
+        return await self._validations.request(asked, is_wanted=is_known == (asked.purpose == RESET))
 
     async def add(self, user_id: str, sid: str, client_secret: str) -> None:
         """Add an address that was shown to be the user's.

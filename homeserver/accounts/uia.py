@@ -62,10 +62,12 @@ class OpenStage:
     Attributes:
         user_id: who has to pass it; None: somebody who registers.
         is_passed: nothing is left to do.
+        operation: what is done then.
     """
 
     user_id: str | None
     is_passed: bool
+    operation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class InteractiveAuthentication:
         session = await self._find(session_id)
         if session is None or stage not in session.stages:
             return None
-        return OpenStage(session.user_id, stage in session.completed)
+        return OpenStage(session.user_id, stage in session.completed, session.operation)
 
     async def pass_stage(self, session_id: str, stage: str, remembered: str) -> bool:
         """Note that a stage was passed in a browser; False if there is no such session (any more).

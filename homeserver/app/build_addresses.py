@@ -78,6 +78,7 @@ def build_addresses(
             validations=validations,
             threepids=threepids,
             media=[medium for medium in (EMAIL, MSISDN) if messages.can_reach(medium)],
+            randomness=runtime.randomness,
         ),
         threepids=threepids,
         validations=validations,
