@@ -2,6 +2,7 @@
 
 import json
 
+import orjson
 import pytest
 
 from homeserver.core.event.builder import build_event
@@ -136,3 +137,31 @@ def test_an_old_event_with_large_numbers_can_be_read_and_shown():
     assert f'"large":{2**70}'.encode() in client_event(event)
     with pytest.raises(ValueError, match=r"."):
         Event.from_pdu({**pdu, "content": {"large": 2**70}}, ROOM_VERSIONS["6"])
+
+
+def test_of_a_stored_event_only_what_counts_is_shown_whatever_else_its_pdu_says():
+    pdu = {**build().pdu, "event_id": 5, "state_key": None, "msc4354_sticky": [1], "other": {"a": [1.5]}}
+    event = Event.stored(orjson.dumps(pdu), ALL_RULES[-1], EARLIER)
+
+    assert event.state_key is None
+    assert event.sticky == [1]
+    assert event.pdu == pdu
+    assert json.loads(client_event(event)) == {
+        "content": {"msgtype": "m.text", "body": "hellö"},
+        "event_id": EARLIER,
+        "msc4354_sticky": [1],
+        "origin_server_ts": 1_732_000_000_000,
+        "room_id": "!room:example.org",
+        "sender": "@alice:example.org",
+        "type": "m.room.message",
+    }
+
+
+@pytest.mark.parametrize("rules", ALL_RULES, ids=repr)
+def test_a_stored_event_of_another_form_is_read_as_it_is(rules):
+    event = Event.stored(orjson.dumps({**build(rules).pdu, "room_id": 5}), rules, EARLIER)
+
+    assert (event.room_id, event.event_id, event.depth) == (5, EARLIER, 7)
+    for wrong in (b"{", b"[]", b"{}"):
+        with pytest.raises(ValueError, match=r"."):
+            Event.stored(wrong, rules, EARLIER)

@@ -19,25 +19,29 @@ STICKY = "msc4354_sticky"
 """At the top level of an event, outside of the content: see `homeserver.core.event.sticky`."""
 
 _REDACTION = "m.room.redaction"
-_ABSENT = msgspec.Raw()
 
 
-class _Head(msgspec.Struct, gc=False):
-    """What every reader of a stored event needs, and the rest of what clients are shown as it is written."""
+class _Head(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
+    """What clients are shown of a stored event, the content as it is written; encoded, that is what they get.
 
-    type: str
-    sender: str
+    The room is not encoded: it is known from where the event is told.
+    """
+
     content: msgspec.Raw
+    event_id: Any = msgspec.UNSET  # of any type, since whoever sends an event may put it into newer PDUs
     origin_server_ts: int
-    room_id: str | None = None
-    state_key: str | None = None
-    sticky: msgspec.Raw = msgspec.field(name=STICKY, default=_ABSENT)
+    sender: str
+    type: str
+    state_key: str | msgspec.UnsetType | None = msgspec.UNSET
+    sticky: msgspec.Raw | msgspec.UnsetType = msgspec.field(name=STICKY, default=msgspec.UNSET)
+    room_id: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _Graph = tuple[int, tuple[str, ...], tuple[str, ...]]
 """Depth, IDs of the previous events, and of the auth events."""
 
 _head_of = msgspec.json.Decoder(_Head).decode
+_encode_head = msgspec.json.Encoder().encode
 
 
 class Event:
@@ -103,7 +107,10 @@ class Event:
         """
         if not rules.strict_canonical_json:  # there may be numbers in it that have to be read with care
             return cls.parse(canonical, rules, event_id)
-        head = _head_of(canonical)  # its DecodeError is a ValueError
+        try:
+            head = _head_of(canonical)  # its DecodeError is a ValueError
+        except msgspec.ValidationError:  # no event that was checked, but not for us to say
+            return cls.parse(canonical, rules, event_id)
         if head.type == _REDACTION:
             return cls.parse(canonical, rules, event_id)
         event = cls.__new__(cls)
@@ -111,13 +118,16 @@ class Event:
         event.rules = rules
         event.event_id = event_id
         event.type = head.type
-        event.room_id = "!" + event_id[1:] if head.room_id is None else head.room_id
+        event.room_id = head.room_id or "!" + event_id[1:]
         event.sender = head.sender
-        event.state_key = head.state_key
+        if head.state_key is None:
+            head.state_key = msgspec.UNSET
+        event.state_key = None if head.state_key is msgspec.UNSET else head.state_key
         event.origin_server_ts = head.origin_server_ts
         event.redacts = None
         event.redacted_because = None
         event._content = event._pdu = event._graph = event._sync_prefix = None  # noqa: SLF001 - our own
+        head.event_id, head.room_id = event_id, msgspec.UNSET
         event._head = head  # noqa: SLF001 - our own
         return event
 
@@ -193,7 +203,7 @@ class Event:
         if self._head is None:
             return self.pdu.get(STICKY)
         raw = self._head.sticky
-        return None if raw is _ABSENT else orjson.loads(memoryview(raw))
+        return None if raw is msgspec.UNSET else orjson.loads(memoryview(raw))
 
     @property
     def is_state(self) -> bool:
@@ -205,7 +215,9 @@ class Event:
         """Client JSON without `room_id`, `unsigned` and the closing brace; encoded once."""
         prefix = self._sync_prefix
         if prefix is None:
-            prefix = self._sync_prefix = encode_plain(self._client_fields())[:-1]
+            head = self._head
+            encoded = encode_plain(self._client_fields()) if head is None else _encode_head(head)
+            prefix = self._sync_prefix = encoded[:-1]
         return prefix
 
     @property
@@ -220,9 +232,8 @@ class Event:
         return graph
 
     def _client_fields(self) -> dict[str, Any]:
-        head = self._head
         fields: dict[str, Any] = {
-            "content": self._content if head is None else orjson.Fragment(bytes(head.content)),
+            "content": self.content,
             "event_id": self.event_id,
             "origin_server_ts": self.origin_server_ts,
             "sender": self.sender,
@@ -230,10 +241,6 @@ class Event:
         }
         if self.state_key is not None:
             fields["state_key"] = self.state_key
-        if head is not None:
-            if head.sticky is not _ABSENT:
-                fields[STICKY] = orjson.Fragment(bytes(head.sticky))
-            return fields
         if STICKY in self.pdu:
             fields[STICKY] = self.pdu[STICKY]
         if self.redacts is not None:
