@@ -134,7 +134,8 @@ async def test_events_of_the_default_partition_and_backfilled_ones_go_one_by_one
     assert await world.stored() == {young.event_id: [1]}
 
 
-async def test_a_partition_in_use_is_dropped_later(world, postgres_dsn, database, witness):
+async def test_a_partition_in_use_is_dropped_later(world, monkeypatch, database, witness):
+    monkeypatch.setattr("storage.partitions._LOCK_TIMEOUT_MS", 20)  # for each of those that are over
     await world.send(retention_class=1)
     await world.send(retention_class=0)
     await world.tick(2 * WEEK)
