@@ -40,6 +40,7 @@ body { margin: 0; background: var(--ground); color: var(--ink);
 main { max-width: 30rem; margin: 0 auto; padding: clamp(1.5rem, 8vh, 5rem) 1.25rem 3rem }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.5rem }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem; overflow-wrap: anywhere }
+h2 { font-size: 1.125rem; margin: 1.75rem 0 .5rem }
 p { margin: 0 0 1rem } ul { margin: 0 0 1rem; padding-left: 1.25rem }
 label { display: block; font-weight: 600; margin-bottom: .25rem }
 input[type=text], input[type=password], input[type=email], input[type=tel] { width: 100%; font: inherit;

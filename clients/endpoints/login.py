@@ -1,5 +1,6 @@
 """Login, refresh and logout."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -46,6 +47,7 @@ class LoginEndpoints:
 
     Args:
         base_url: told to clients that log in, if this server knows how they reach it.
+        sso_flow: how clients can send people to web pages to log in; None: they cannot.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class LoginEndpoints:
         jwt_logins: JwtLogins | None = None,
         server_name: str,
         base_url: str | None = None,
+        sso_flow: Mapping[str, Any] | None = None,
     ) -> None:
         self._logins = logins
         self._access_tokens = access_tokens
@@ -66,6 +69,7 @@ class LoginEndpoints:
         self._jwt_logins = jwt_logins
         self._server_name = server_name
         self._base_url = base_url
+        self._sso_flow = sso_flow
 
     @endpoint(
         "GET",
@@ -79,6 +83,8 @@ class LoginEndpoints:
         flows: list[dict[str, Any]] = [{"type": PASSWORD}, {"type": TOKEN, "get_login_token": True}]
         if self._jwt_logins is not None:
             flows.append({"type": JWT})
+        if self._sso_flow is not None:
+            flows.append(dict(self._sso_flow))
         return json_response({"flows": flows})
 
     @endpoint(

@@ -6,11 +6,10 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#authorisation-code-flow
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from html import escape
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from clients.oauth.browser import Browser, login_path, redirect, refusal
+from clients.oauth.browser import Browser, allowing_return, login_path, redirect, refusal
 from clients.oauth.paths import AUTHORIZE, LOGIN, LOGOUT, REGISTER
 from clients.pages import page
 from homeserver.accounts.devices import Devices
@@ -19,7 +18,6 @@ from homeserver.accounts.oauth.codes import AuthorizationCodes
 from homeserver.core.errors import MatrixError, NotFound
 from homeserver.core.oauth.authorization_request import (
     AuthorizationRequest,
-    ReturnAddress,
     parse_authorization_request,
     return_address_of,
 )
@@ -140,7 +138,7 @@ class AuthorizeEndpoints:
             '<p><button class="second">Use another account</button></p>',
         )  # fmt: skip
         shown = page("Sign in to a client?", content + form + other)
-        return _allowing_return(shown, asked.address)
+        return allowing_return(shown, asked.address.redirect_uri)
 
     async def _decide(
         self, request: Request, asked: AuthorizationRequest, client: ClientMetadata
@@ -175,15 +173,3 @@ def _own_path(request: Request) -> str:
     pairs = [(name, value) for name, values in request.query.items() for value in values]
     # Registration is offered once; whoever comes back from it is signed in.
     return f"{AUTHORIZE}?{urlencode([pair for pair in pairs if pair[0] != 'prompt'])}"
-
-
-def _allowing_return(response: Response, address: ReturnAddress) -> Response:
-    """Let the form's answer lead back to the client: browsers hold redirections against `form-action` too."""
-    parts = urlsplit(address.redirect_uri)
-    # An IPv6 address cannot be named there, so the scheme has to do.
-    is_named = parts.scheme in {"http", "https"} and "[" not in parts.netloc
-    source = f"{parts.scheme}://{parts.netloc}" if is_named else f"{parts.scheme}:"
-    policy = response.headers["Content-Security-Policy"].replace(
-        "form-action 'self'", f"form-action 'self' {source}"
-    )
-    return replace(response, headers={**response.headers, "Content-Security-Policy": policy})

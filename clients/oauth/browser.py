@@ -4,7 +4,7 @@ Nothing here needs scripts. The cookie is `HttpOnly` and `SameSite=Lax`: the lin
 a form of another site does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from http.cookies import CookieError, SimpleCookie
@@ -14,12 +14,16 @@ from clients.oauth.forms import form_of
 from clients.oauth.paths import ACCOUNT, AUTHORIZE, LOGIN
 from clients.pages import page
 from homeserver.accounts.oauth.browser_sessions import LIFETIME_MS, BrowserSessions, Visit
+from homeserver.accounts.terms import Document
 from homeserver.core.errors import Forbidden, MatrixError
 from homeserver.http.errors import status_of
 from homeserver.http.request import Request
 from homeserver.http.response import Response
 
-__all__ = ["Browser", "failure", "field", "local_path", "login_path", "redirect", "refusal"]
+__all__ = [
+    "Browser", "allowing_return", "failure", "field", "local_path", "login_path", "redirect", "refusal",
+    "terms_field",
+]  # fmt: skip
 
 _FORM_KEY = "form_key"
 _PATH_CHARACTERS_MAX = 8_000
@@ -113,10 +117,37 @@ def failure(error: MatrixError | None) -> str:
     return "" if error is None else f'<p class="wrong" role="alert">{escape(error.error)}</p>'
 
 
-def refusal(error: MatrixError) -> Response:
-    """A page that says what went wrong and leads nowhere."""
+def refusal(error: MatrixError, *, after: str = "") -> Response:
+    """A page that says what went wrong, and leads nowhere but to what comes after it, as HTML."""
     title = "This does not work"
-    return page(title, failure(error), status=status_of(error))
+    return page(title, failure(error) + after, status=status_of(error))
+
+
+def terms_field(documents: Sequence[Document]) -> str:
+    """What people have to accept, and where they say so, as HTML; nothing if there is nothing."""
+    if not documents:
+        return ""
+    links = "".join(
+        f'<li><a href="{escape(one.url)}" rel="noopener noreferrer">{escape(one.name)}</a></li>'
+        for one in documents
+    )
+    return (
+        f'<ul>{links}</ul><label class="check"><input type="checkbox" name="accept" value="yes" required>'
+        "I have read and accept these documents.</label>"
+    )
+
+
+def allowing_return(response: Response, *uris: str) -> Response:
+    """Let the answer to a form lead elsewhere: browsers hold redirections against `form-action` too."""
+    sources = ""
+    for parts in map(urlsplit, uris):
+        # An IPv6 address cannot be named there, so the scheme has to do.
+        is_named = parts.scheme in {"http", "https"} and "[" not in parts.netloc
+        sources += f" {parts.scheme}://{parts.netloc}" if is_named else f" {parts.scheme}:"
+    policy = response.headers["Content-Security-Policy"].replace(
+        "form-action 'self'", f"form-action 'self'{sources}"
+    )
+    return replace(response, headers={**response.headers, "Content-Security-Policy": policy})
 
 
 def redirect(location: str) -> Response:

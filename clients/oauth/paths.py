@@ -1,8 +1,8 @@
 """Where the endpoints and pages of OAuth 2.0 are; clients learn it from the metadata."""
 
 __all__ = [
-    "ACCOUNT", "AUTHORIZE", "DEVICE_AUTHORIZATION", "LINK", "LOGIN", "LOGOUT", "REGISTER", "REGISTRATION",
-    "REVOCATION", "TOKEN",
+    "ACCOUNT", "AUTHORIZE", "CONFIRM", "DEVICE_AUTHORIZATION", "LINK", "LOGIN", "LOGOUT", "NEWCOMER",
+    "REGISTER", "REGISTRATION", "REVOCATION", "SSO", "TOKEN", "UPSTREAM", "UPSTREAM_CALLBACK",
 ]  # fmt: skip
 
 AUTHORIZE = "/oauth2/authorize"
@@ -12,7 +12,12 @@ REVOCATION = "/oauth2/revoke"
 TOKEN = "/oauth2/token"  # noqa: S105 - a path
 
 ACCOUNT = "/account"
+CONFIRM = "/account/confirm"
 LINK = "/account/link"
 LOGIN = "/account/login"
 LOGOUT = "/account/logout"
+NEWCOMER = "/account/newcomer"
 REGISTER = "/account/register"
+SSO = "/account/sso"
+UPSTREAM = "/account/upstream/{providerId}"
+UPSTREAM_CALLBACK = UPSTREAM + "/callback"

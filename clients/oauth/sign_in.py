@@ -6,8 +6,18 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#user-registration
 from collections.abc import Mapping
 from html import escape
 
-from clients.oauth.browser import Browser, failure, field, local_path, login_path, redirect, refusal
+from clients.oauth.browser import (
+    Browser,
+    failure,
+    field,
+    local_path,
+    login_path,
+    redirect,
+    refusal,
+    terms_field,
+)
 from clients.oauth.paths import LOGIN, LOGOUT, REGISTER
+from clients.oauth.upstream import upstream_path
 from clients.pages import page
 from homeserver.accounts.oauth.browser_sessions import Visit
 from homeserver.accounts.oauth.web_registration import WebRegistration
@@ -30,12 +40,17 @@ class SignInEndpoints:
         browser: reads and writes cookies.
         registration: makes accounts, as far as the operator allows.
         server_name: shown to people.
+        providers: names of the other services by which people can sign in, by their IDs.
     """
 
-    def __init__(self, *, browser: Browser, registration: WebRegistration, server_name: str) -> None:
+    def __init__(
+        self, *, browser: Browser, registration: WebRegistration, server_name: str,
+        providers: Mapping[str, str],
+    ) -> None:  # fmt: skip
         self._browser = browser
         self._registration = registration
         self._server_name = server_name
+        self._providers = providers
 
     @endpoint("GET", LOGIN, authentication=Authentication.NONE, rate_limit=RateLimit.READ, spec=_SPEC)
     async def get_login(self, request: Request) -> Response:
@@ -136,13 +151,15 @@ class SignInEndpoints:
             other = f'<p class="after">No account yet? <a href="{path}">Make one</a>.</p>'
         title = f"Sign in to {self._server_name}"
         status = 200 if error is None else status_of(error)
-        return self._browser.with_cookie(page(title, failure(error) + form + other, status=status), visit)
+        content = failure(error) + form + self._upstream(goes_on) + other
+        return self._browser.with_cookie(page(title, content, status=status), visit)
 
     def _register_page(
         self, visit: Visit, goes_on: str, error: MatrixError | None, form: Mapping[str, str]
     ) -> Response:
         title = f"Make an account on {self._server_name}"
         back = f'<p class="after">You have one? <a href="{escape(login_path(goes_on))}">Sign in</a>.</p>'
+        back = self._upstream(goes_on) + back
         reason = self._registration.closed_because
         if reason is not None:
             return self._browser.with_cookie(page(title, f"<p>{escape(reason)}</p>{back}", status=403), visit)
@@ -151,25 +168,21 @@ class SignInEndpoints:
         fields += field("password_again", "Password, once more", kind="password", complete="new-password")
         if self._registration.needs_token:
             fields += field("token", "Registration token", value=form.get("token", "")[:64])
-        fields += self._terms()
+        fields += terms_field(self._registration.documents)
         content = self._browser.form(
             visit, login_path(goes_on, page_path=REGISTER), fields + "<button>Make the account</button>"
         )
         status = 200 if error is None else status_of(error)
         return self._browser.with_cookie(page(title, failure(error) + content + back, status=status), visit)
 
-    def _terms(self) -> str:
-        documents = self._registration.documents
-        if not documents:
-            return ""
+    def _upstream(self, goes_on: str) -> str:
+        """The other services by which people can sign in, as HTML."""
         links = "".join(
-            f'<li><a href="{escape(one.url)}" rel="noopener noreferrer">{escape(one.name)}</a></li>'
-            for one in documents
+            f'<p><a class="button" href="{escape(upstream_path(one, goes_on))}">'
+            f"Continue with {escape(name)}</a></p>"
+            for one, name in self._providers.items()
         )
-        return (
-            f'<ul>{links}</ul><label class="check"><input type="checkbox" name="accept" value="yes" required>'
-            "I have read and accept these documents.</label>"
-        )
+        return f'<nav class="after" aria-label="Other ways">{links}</nav>' if links else ""
 
 
 def _goes_on(request: Request) -> str:

@@ -3,6 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#account-registration
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from homeserver.accounts.passwords import Passwords
@@ -17,6 +18,7 @@ from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
 from storage.pool import Database
 from storage.tables import accounts, profiles
+from storage.tables.queries import Queries
 
 __all__ = ["DISPLAY_NAME_CHARACTERS_MAX", "NewAccount", "Registration"]
 
@@ -99,8 +101,14 @@ class Registration:
         if await accounts.exists(self._database, self.user_id_for(username)):
             raise UserInUse(f"The user name {username} is taken.")
 
-    async def create(self, account: NewAccount) -> str:
+    async def create(
+        self, account: NewAccount, *, also: Callable[[Queries], Awaitable[None]] | None = None
+    ) -> str:
         """Make an account with its profile; returns the user ID.
+
+        Args:
+            account: to be made.
+            also: what is stored with it, in the same transaction; if that raises, nothing is.
 
         Raises:
             Forbidden: the registration token may not be used any more.
@@ -128,6 +136,8 @@ class Registration:
             if not await accounts.create(transaction, row):
                 raise UserInUse(f"The user name {username} is taken.")
             await profiles.create(transaction, user_id, display_name or None)
+            if also is not None:
+                await also(transaction)
         return user_id
 
     async def make_of_guest(self, user_id: str, password: str, registration_token: str | None) -> None:

@@ -10,10 +10,12 @@ from homeserver.runtime.randomness import Randomness
 from storage.pool import Database
 from storage.tables import short_lived_tokens
 
-__all__ = ["LOGIN_LIFETIME_MS", "OPENID_LIFETIME_MS", "ShortLivedTokens"]
+__all__ = ["LOGIN_LIFETIME_MS", "OPENID_LIFETIME_MS", "REDIRECT_LIFETIME_MS", "ShortLivedTokens"]
 
 LOGIN_LIFETIME_MS = 120_000
 """What the specification recommends."""
+REDIRECT_LIFETIME_MS = 30_000
+"""NOTSPEC: five seconds are recommended, but many a web client takes longer to load before it can log in."""
 OPENID_LIFETIME_MS = 3_600_000
 _LOGIN, _OPENID = "login", "openid"
 
@@ -35,6 +37,10 @@ class ShortLivedTokens:
     async def create_for_login(self, user_id: str) -> str:
         """Make a token with which this user can log in once, within two minutes (`m.login.token`)."""
         return await self._create("isl_", user_id, _LOGIN, LOGIN_LIFETIME_MS)
+
+    async def create_for_redirect(self, user_id: str) -> str:
+        """Make such a token that a browser carries to a client at once, in the URL."""
+        return await self._create("isl_", user_id, _LOGIN, REDIRECT_LIFETIME_MS)
 
     async def log_in_with(self, token: str) -> str:
         """Use a login token up; returns whose it is.

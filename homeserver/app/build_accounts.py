@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from homeserver.accounts.access_tokens import AccessTokens
+from homeserver.accounts.address_stages import AddressStages
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.jwt_login import JwtLogins, JwtRules
 from homeserver.accounts.login import Logins
@@ -15,11 +16,13 @@ from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.recaptcha import Recaptcha
 from homeserver.accounts.registration import Registration
 from homeserver.accounts.registration_tokens import RegistrationTokens
+from homeserver.accounts.sso.confirmations import UpstreamStage
 from homeserver.accounts.stages import Stages
 from homeserver.accounts.terms import Terms
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
 from homeserver.accounts.uia import InteractiveAuthentication
+from homeserver.app.base_url import base_url_of
 from homeserver.app.build_addresses import AddressServices, build_addresses
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -46,6 +49,7 @@ class AccountServices:
     registration: Registration
     registration_tokens: RegistrationTokens
     stages: Stages
+    upstream_stage: UpstreamStage
 
 
 async def build_accounts(
@@ -79,13 +83,8 @@ async def build_accounts(
         database=database, parameters_key=_parameters_key(token_key), clock=clock, randomness=randomness
     )
     addresses = build_addresses(configuration, runtime, storage, data_directory.signing_key(), stack)
-    stages = Stages(
-        logins=logins,
-        registration=registration,
-        terms=Terms(configuration.terms.policies) if configuration.terms.policies else None,
-        recaptcha=_recaptcha(configuration, runtime),
-        addresses=addresses.stages,
-    )
+    upstream_stage = _upstream_stage(configuration, storage)
+    stages = _stages(configuration, runtime, logins, registration, addresses.stages, upstream_stage)
     device_lists = DeviceLists(
         database=database, journal=storage.journal, audience=storage.notifier.device_lists
     )
@@ -106,6 +105,25 @@ async def build_accounts(
             database=database, registration=registration, clock=clock, randomness=randomness
         ),
         stages=stages,
+        upstream_stage=upstream_stage,
+    )
+
+
+def _stages(
+    configuration: Configuration, runtime: Runtime, logins: Logins, registration: Registration,
+    addresses: AddressStages | None, upstream_stage: UpstreamStage,
+) -> Stages:  # fmt: skip
+    policies = configuration.terms.policies
+    return Stages(
+        logins=logins, registration=registration, terms=Terms(policies) if policies else None,
+        recaptcha=_recaptcha(configuration, runtime), addresses=addresses, single_sign_on=upstream_stage,
+    )  # fmt: skip
+
+
+def _upstream_stage(configuration: Configuration, storage: Storage) -> UpstreamStage:
+    provider_ids = [one.id for one in configuration.sign_in.providers]
+    return UpstreamStage(
+        database=storage.database, provider_ids=provider_ids, base_url=base_url_of(configuration)
     )
 
 

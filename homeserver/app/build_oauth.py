@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from clients.endpoints.rendezvous_json import RendezvousJsonEndpoints
 from clients.endpoints.rendezvous_text import RendezvousTextEndpoints
 from clients.oauth.account import AccountPageEndpoints
+from clients.oauth.account_password import PasswordPart
+from clients.oauth.account_profile import ProfilePart
 from clients.oauth.account_views import CROSS_SIGNING_RESET
 from clients.oauth.authorize import AuthorizeEndpoints
 from clients.oauth.browser import Browser
@@ -14,7 +16,7 @@ from clients.oauth.paths import ACCOUNT
 from clients.oauth.protocol import OAuthProtocolEndpoints
 from clients.oauth.sign_in import SignInEndpoints
 from homeserver.accounts.account_data import AccountData
-from homeserver.accounts.deactivation import Deactivation
+from homeserver.accounts.addresses import EMAIL
 from homeserver.accounts.oauth.browser_sessions import BrowserSessions
 from homeserver.accounts.oauth.clients import OAuthClients
 from homeserver.accounts.oauth.codes import AuthorizationCodes
@@ -28,7 +30,9 @@ from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.rendezvous import Rendezvous
 from homeserver.accounts.token_format import TokenFormat
 from homeserver.accounts.token_key import load_or_create_token_key
+from homeserver.app.build_account_care import AccountCare
 from homeserver.app.build_accounts import AccountServices
+from homeserver.app.build_sign_in import SignInServices, build_sign_in
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
@@ -52,6 +56,7 @@ class OAuthServices:
     resets: CrossSigningResets
     sessions: OAuthSessions
     registration: WebRegistration
+    sign_in: SignInServices
 
 
 def build_oauth(
@@ -93,6 +98,7 @@ def build_oauth(
             registration=accounts.registration, stages=accounts.stages, account_data=account_data,
             mode=configuration.registration.mode, needs_email=configuration.registration.requires_email,
         ),
+        sign_in=build_sign_in(configuration, runtime, storage, accounts, account_data),
     )  # fmt: skip
 
 
@@ -106,7 +112,7 @@ def _rendezvous(runtime: Runtime, base_url: str) -> Iterator[object]:
 
 def oauth_owners(
     configuration: Configuration, runtime: Runtime, oauth: OAuthServices, base_url: str, *,
-    profiles: Profiles, profile_changes: ProfileChanges, deactivation: Deactivation,
+    profiles: Profiles, profile_changes: ProfileChanges, care: AccountCare,
 ) -> Iterator[object]:  # fmt: skip
     """What declares the endpoints and pages.
 
@@ -117,15 +123,21 @@ def oauth_owners(
         base_url: where browsers reach this server.
         profiles: shown on the account page.
         profile_changes: made there.
-        deactivation: asked for there.
+        care: what is done with accounts there.
     """
     if not configuration.oauth.enabled:
         return
     browser = Browser(sessions=oauth.browser_sessions, base_url=base_url)
-    devices = oauth.accounts.devices
+    devices, addresses = oauth.accounts.devices, oauth.accounts.addresses
     yield AccountPageEndpoints(
-        browser=browser, devices=devices, connected=oauth.connected, profiles=profiles,
-        profile_changes=profile_changes, deactivation=deactivation, resets=oauth.resets,
+        browser=browser, devices=devices, connected=oauth.connected,
+        profile=ProfilePart(
+            browser=browser, profiles=profiles, changes=profile_changes, threepids=addresses.threepids,
+            identity_servers=addresses.identity_servers, randomness=runtime.randomness,
+            sends_email=addresses.messages.can_reach(EMAIL),
+        ),
+        password=PasswordPart(browser=browser, changes=care.password_changes),
+        deactivation=care.deactivation, resets=oauth.resets,
     )  # fmt: skip
     yield AuthorizeEndpoints(browser=browser, clients=oauth.clients, codes=oauth.codes, devices=devices)
     yield from _rendezvous(runtime, base_url)
@@ -135,5 +147,6 @@ def oauth_owners(
         base_url=base_url,
     )  # fmt: skip
     yield SignInEndpoints(
-        browser=browser, registration=oauth.registration, server_name=configuration.server_name
-    )
+        browser=browser, registration=oauth.registration, server_name=configuration.server_name,
+        providers={one.id: one.name or one.id for one in configuration.sign_in.providers},
+    )  # fmt: skip

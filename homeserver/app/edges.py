@@ -45,6 +45,7 @@ from clients.endpoints.sending import SendingEndpoints
 from clients.endpoints.short_lived_tokens import ShortLivedTokensEndpoints
 from clients.endpoints.sliding_sync import SlidingSyncEndpoints
 from clients.endpoints.space_hierarchy import SpaceHierarchyEndpoints
+from clients.endpoints.sso_redirect import sso_flow
 from clients.endpoints.sync import SyncEndpoints
 from clients.endpoints.tags import TagsEndpoints
 from clients.endpoints.thread_subscriptions import ThreadSubscriptionsEndpoints
@@ -63,6 +64,7 @@ from homeserver.app.build_finding import FindingServices
 from homeserver.app.build_history import HistoryServices
 from homeserver.app.build_oauth import RESET_PATH, oauth_owners
 from homeserver.app.build_rooms import RoomServices
+from homeserver.app.build_sign_in import sign_in_owners
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
@@ -150,6 +152,7 @@ def _accounts(
         logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
         login_tokens=services.account_care.short_lived_tokens, base_url=base_url,
         jwt_logins=services.accounts.jwt_logins,
+        sso_flow=sso_flow(configuration.sign_in.providers) if configuration.oauth.enabled else None,
     )  # fmt: skip
     yield ProfileEndpoints(profiles=services.profiles, changes=services.profile_changes)
     yield PushRulesEndpoints()
@@ -205,7 +208,11 @@ def _oauth(
     )  # fmt: skip
     yield from oauth_owners(
         configuration, runtime, services.oauth, base_url, profiles=services.profiles,
-        profile_changes=services.profile_changes, deactivation=services.account_care.deactivation,
+        profile_changes=services.profile_changes, care=services.account_care,
+    )  # fmt: skip
+    yield from sign_in_owners(
+        configuration, services.oauth.sign_in, services.oauth.browser_sessions,
+        services.account_care.short_lived_tokens, base_url,
     )  # fmt: skip
 
 

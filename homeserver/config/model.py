@@ -20,13 +20,14 @@ from homeserver.config.accounts import (
 )
 from homeserver.config.keys import at_least, between, key, one_of, section
 from homeserver.config.oauth import OAuthSection
+from homeserver.config.sign_in import SignInSection
 
 __all__ = [
     "Configuration", "DatabaseSection", "E2eeSection", "IdentitySection", "JwtSection", "LimitsSection",
     "Listener", "LoggingSection", "MailSection", "MetricsSection", "OutgoingSection",
     "PasswordsSection", "PhoneSection", "Policy", "PresenceSection", "RateLimit", "RateLimitsSection",
     "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection",
-    "SpamLimitsSection", "TermsSection", "ToDeviceSection", "TokensSection",
+    "SignInSection", "SpamLimitsSection", "TermsSection", "ToDeviceSection", "TokensSection",
 ]  # fmt: skip
 
 Publication = Literal["everyone", "admins"]
@@ -245,6 +246,7 @@ class Configuration:
     registration: RegistrationSection = section(RegistrationSection, "who may make an account")
     passwords: PasswordsSection = section(PasswordsSection, "hashing of passwords (argon2id)")
     oauth: OAuthSection = section(OAuthSection, "signing in by OAuth 2.0")
+    sign_in: SignInSection = section(SignInSection, "signing in by other services")
     terms: TermsSection = section(TermsSection, "what new users accept")
     recaptcha: RecaptchaSection = section(RecaptchaSection, "a riddle that new users solve")
     mail: MailSection = section(MailSection, "the mail server through which e-mail goes out")

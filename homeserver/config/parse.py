@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from homeserver.config.keys import key_of
 from homeserver.config.model import Configuration, RetentionSection
+from homeserver.config.sign_in import sign_in_mistakes
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigurationError", "Mistake", "apply_environment", "parse"]
 
@@ -186,6 +187,7 @@ def _contradictions(made: Configuration) -> list[Mistake]:
         for place, one in enumerate(made.terms.policies)
         if not one.url
     ]
+    mistakes += [Mistake(*one) for one in sign_in_mistakes(made.sign_in, has_pages=made.oauth.enabled)]
     return mistakes + _retention_contradictions(made.retention)
 
 

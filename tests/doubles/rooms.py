@@ -44,12 +44,13 @@ class RoomsServer:
             rate_limits=RateLimitsSection(enabled=False),
         )
         self.clock = SystemClock()
+        self.network = {}  # outgoing: an `OutgoingRequests`
         self.failures = []
         self.transactions = itertools.count(1)
         self.stack = AsyncExitStack()
 
     async def start(self):
-        runtime = Runtime(self.clock, SystemRandomness(), self._observe)
+        runtime = Runtime(self.clock, SystemRandomness(), self._observe, **self.network)
         interning, bus = Interning(self.database), LocalBus()
         reads = StoredReads(self.database, interning)
         lease = await Writers(self.database, runtime.clock).acquire(takes_over=True)

@@ -13,10 +13,10 @@ from homeserver.accounts.terms import TERMS, Document
 from homeserver.accounts.uia import DUMMY
 from homeserver.core.errors import Forbidden, InvalidUsername, WeakPassword
 
-__all__ = ["WebRegistration"]
+__all__ = ["ACCEPTED_TERMS", "WebRegistration"]
 
 _PASSABLE = frozenset({DUMMY, TERMS, TOKEN})
-_ACCEPTED_TERMS = "m.accepted_terms"
+ACCEPTED_TERMS = "m.accepted_terms"
 
 
 class WebRegistration:
@@ -98,7 +98,7 @@ class WebRegistration:
             NewAccount(username, password, registration_token=passed.get(TOKEN))
         )
         if TERMS in passed and self._stages.terms is not None:
-            await self._account_data.set(user_id, _ACCEPTED_TERMS, {"accepted": self._stages.terms.urls()})
+            await self._account_data.set(user_id, ACCEPTED_TERMS, {"accepted": self._stages.terms.urls()})
         return user_id
 
     def _flow(self) -> list[str] | None:

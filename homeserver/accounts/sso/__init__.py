@@ -1,0 +1,1 @@
+"""Signing in by other services: as a client of OpenID Connect providers."""
