@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.filters import event_passes, room_passes
+from homeserver.core.positions import SyncToken
 from homeserver.sync.lazy_members import LazyMembers
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
@@ -26,15 +27,31 @@ class RoomStates:
         self._lazy_members = lazy_members
 
     async def complete(
-        self, window: Window, room_id: str, timeline: Timeline, heroes: Sequence[str] = ()
+        self,
+        window: Window,
+        room_id: str,
+        timeline: Timeline,
+        heroes: Sequence[str] = (),
+        *,
+        since: SyncToken | None = None,
     ) -> list[Event]:
-        """The whole state; with lazy loading only the members that the client needs to show the timeline."""
+        """The whole state; with lazy loading only the members that the client needs to show the timeline.
+
+        Args:
+            window: what is asked for.
+            room_id: the room.
+            timeline: what is told of it.
+            heroes: the members by whom the room is named.
+            since: from when the client may know members: those who changed after it are told, too.
+        """
         request = window.request
         wanted = request.filter.room.state
         edge = timeline.end if request.use_state_after else timeline.start
         members: set[str] | None = None
         if wanted.lazy_load_members:
             members = {window.user.user_id, *heroes, *_senders(timeline)}
+            if since is not None:
+                members |= await self._members_changed(room_id, since, edge)
         events = list(await self._reads.state_at(room_id, edge, members=members))
         if not request.use_state_after:
             events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
@@ -62,6 +79,14 @@ class RoomStates:
         events = _with([], events)
         events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])
         return _with(events, timeline.changed if request.use_state_after else timeline.resets)
+
+    async def _members_changed(self, room_id: str, since: SyncToken, until: int) -> set[str]:
+        changes = await self._reads.state_changes(room_id, since.lowest, until)
+        return {
+            event.state_key
+            for position, event in changes
+            if event.type == MEMBER and event.state_key is not None and not since.covers(position)
+        }
 
     async def speakers(
         self, window: Window, room_id: str, timeline: Timeline, changes: Iterable[Event]

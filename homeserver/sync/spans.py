@@ -41,6 +41,7 @@ class Span:
         position: of the user's last member event in the window or before it.
         anew: the client has no connected view of the room: it needs the state whole.
         was_joined: the user was in the room at some time between the tokens.
+        is_back: the user was in the room at the first token, left, and is back; clients hear of no leaving.
     """
 
     room_id: str
@@ -48,6 +49,7 @@ class Span:
     position: int
     anew: bool = False
     was_joined: bool = True
+    is_back: bool = False
 
 
 def settled_spans(window: Window) -> list[Span] | None:
@@ -132,7 +134,8 @@ async def _span_of(window: Window, room: RoomOfUser, reads: SyncReads) -> Span |
     was_joined = before == "join" or any(after == "join" for _, _, after in changes)
     if section is Section.JOIN:
         anew = before != "join" or any(after != "join" for _, _, after in changes)
-        return Span(room.room_id, Section.JOIN, position, anew=anew)
+        is_back = anew and before == "join"
+        return Span(room.room_id, Section.JOIN, position, anew=anew, is_back=is_back)
     if section is Section.LEAVE and before is None and not was_joined and membership != "ban":
         return None  # came and went between two syncs; the client never knew of the room
     if section is None:

@@ -61,7 +61,8 @@ class JoinedRooms:
             timeline.limited = True  # the client may hold an older piece, which this one does not follow
         body.told[room_id] = timeline.events
         summary = await self._members.summary(room_id, window.user.user_id)
-        state = await self._states.complete(window, room_id, timeline, summary.heroes)
+        known_since = window.since if span.is_back or not span.anew else None
+        state = await self._states.complete(window, room_id, timeline, summary.heroes, since=known_since)
         return room_part(window, timeline, state, summary=summary.json(), sight=sight)
 
     async def _changed(
