@@ -21,13 +21,15 @@ _ROOT = Path(__file__).parents[2]
 class Server:
     """A homeserver process of our own, with its own data directory and port."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, level: str = "warning") -> None:
         self.directory = directory
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
-        (directory / "isthmus.toml").write_text(CONFIGURATION.format(directory=directory, port=self.port))
+        configuration = CONFIGURATION.format(directory=directory, port=self.port)
+        configuration = configuration.replace('level = "warning"', f'level = "{level}"')
+        (directory / "isthmus.toml").write_text(configuration)
 
     def start(self) -> float:
         """Start and wait until it is ready; returns the seconds that took."""
@@ -57,10 +59,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def _running() -> Iterator[Server]:
+def _running(level: str = "warning") -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="isthmus-scenario-") as name:
         Path(name).chmod(0o755)  # the embedded PostgreSQL may run as another user
-        one = Server(Path(name))
+        one = Server(Path(name), level)
         try:
             one.start()
             yield one
@@ -72,6 +74,13 @@ def _running() -> Iterator[Server]:
 def server() -> Iterator[Server]:
     """A server of the test's own."""
     with _running() as one:
+        yield one
+
+
+@pytest.fixture
+def talkative_server() -> Iterator[Server]:
+    """A server of the test's own that logs all there is to log."""
+    with _running("debug") as one:
         yield one
 
 
