@@ -8,7 +8,6 @@ from homeserver.accounts.addresses import canonical_address
 from homeserver.accounts.identity_servers import IdentityServers
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.threepids import Threepids
-from homeserver.core.errors import MatrixError
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -92,11 +91,8 @@ class ThreepidsEndpoints:
         address = canonical_address(body.medium, body.address)
         user_id = request.requester.user_id
         await self._threepids.delete(user_id, body.medium, address)
-        try:
-            unbound = await self._identity_servers.unbind(user_id, body.medium, address, body.id_server)
-        except MatrixError:
-            # The account does not have it any more, whatever an identity server says.
-            unbound = False
+        # The account does not have it any more, whatever an identity server says.
+        unbound = await self._identity_servers.try_unbind(user_id, body.medium, address, body.id_server)
         return _unbind_result(is_unbound=unbound)
 
     @endpoint(

@@ -4,20 +4,23 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-manageme
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
+from clients.oauth.account_password import PasswordPart
+from clients.oauth.account_profile import ProfilePart
 from clients.oauth.account_views import (
-    ACTIONS,
     CANONICAL,
     CROSS_SIGNING_RESET,
     DEACTIVATE,
     DEVICE_DELETE,
     DEVICE_VIEW,
     DEVICES_LIST,
+    PASSWORD,
     PROFILE,
+    TITLES,
     device_view,
     devices_view,
     frame,
+    page_path,
 )  # fmt: skip
 from clients.oauth.browser import Browser, failure, field, login_path, redirect, refusal
 from clients.oauth.paths import ACCOUNT
@@ -27,8 +30,7 @@ from homeserver.accounts.devices import Devices
 from homeserver.accounts.oauth.browser_sessions import Visit
 from homeserver.accounts.oauth.connected_clients import ConnectedClients
 from homeserver.accounts.oauth.cross_signing_resets import CrossSigningResets
-from homeserver.accounts.profile import ProfileChanges, Profiles
-from homeserver.core.errors import Forbidden, InvalidParam, MatrixError, UserSuspended
+from homeserver.core.errors import Forbidden, InvalidParam, MatrixError
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.errors import status_of
 from homeserver.http.request import Request
@@ -37,12 +39,6 @@ from homeserver.http.response import Response
 __all__ = ["AccountPageEndpoints"]
 
 _SPEC = "https://spec.matrix.org/v1.19/client-server-api/#oauth-20-account-management"
-_NAME_CHARACTERS_MAX = 256
-
-
-def _page_path(action: str, device_id: str | None = None) -> str:
-    query = {"action": action} if device_id is None else {"action": action, "device_id": device_id}
-    return f"{ACCOUNT}?{urlencode(query)}"
 
 
 class AccountPageEndpoints:
@@ -54,16 +50,16 @@ class AccountPageEndpoints:
         browser: Browser,
         devices: Devices,
         connected: ConnectedClients,
-        profiles: Profiles,
-        profile_changes: ProfileChanges,
+        profile: ProfilePart,
+        password: PasswordPart,
         deactivation: Deactivation,
         resets: CrossSigningResets,
     ) -> None:
         self._browser = browser
         self._devices = devices
         self._connected = connected
-        self._profiles = profiles
-        self._profile_changes = profile_changes
+        self._profile = profile
+        self._password = password
         self._deactivation = deactivation
         self._resets = resets
 
@@ -73,7 +69,7 @@ class AccountPageEndpoints:
         visit = await self._browser.visit(request)
         action, device_id = _asked(request)
         if visit.user_id is None:
-            return redirect(login_path(_page_path(action, device_id)))
+            return redirect(login_path(page_path(action, device_id)))
         return await self._show(visit, visit.user_id, action, device_id)
 
     @endpoint(
@@ -92,23 +88,28 @@ class AccountPageEndpoints:
         except MatrixError as error:
             return refusal(error)
         if visit.user_id is None:
-            return redirect(login_path(_page_path(action, device_id)))
+            return redirect(login_path(page_path(action, device_id)))
         try:
             return await self._act(visit, visit.user_id, (action, device_id), form)
         except MatrixError as error:
-            return await self._show(visit, visit.user_id, action, device_id, error)
+            shown = self._profile.unfinished(visit, form) if action == PROFILE else None
+            return await self._show(visit, visit.user_id, action, device_id, error, shown)
 
     async def _act(
         self, visit: Visit, user_id: str, asked: tuple[str, str | None], form: Mapping[str, str]
     ) -> Response:
         action, device_id = asked
         if action == PROFILE:
-            await self._rename(visit, user_id, form.get("name", "").strip())
-            return redirect(_page_path(PROFILE))
+            done = await self._profile.act(visit, user_id, form)
+            if isinstance(done, Response):
+                return done
+            return await self._show(visit, user_id, action, None, shown=done)
+        if action == PASSWORD:
+            return await self._password.act(visit, user_id, form)
         if action in {DEVICE_VIEW, DEVICE_DELETE} and device_id is not None:
             await self._devices.find(user_id, device_id)
             await self._devices.delete(user_id, [device_id])
-            return redirect(_page_path(DEVICES_LIST))
+            return redirect(page_path(DEVICES_LIST))
         if action == CROSS_SIGNING_RESET:
             await self._browser.sessions.confirm(visit, form.get("password", ""))
             await self._resets.approve(user_id)
@@ -122,19 +123,13 @@ class AccountPageEndpoints:
             return page("Your account is deactivated", _DEACTIVATED)
         raise InvalidParam("There is nothing to do here.")
 
-    async def _rename(self, visit: Visit, user_id: str, name: str) -> None:
-        if visit.is_suspended:
-            raise UserSuspended("Your account is suspended: its name cannot be changed.")
-        if len(name) > _NAME_CHARACTERS_MAX:
-            raise InvalidParam(f"The name must have at most {_NAME_CHARACTERS_MAX} characters.")
-        await self._profile_changes.set_field(user_id, "displayname", name)
-
     async def _show(
-        self, visit: Visit, user_id: str, action: str, device_id: str | None, error: MatrixError | None = None
-    ) -> Response:
+        self, visit: Visit, user_id: str, action: str, device_id: str | None,
+        error: MatrixError | None = None, shown: str | None = None,
+    ) -> Response:  # fmt: skip
         status = 200 if error is None else status_of(error)
         try:
-            content = await self._content(visit, user_id, action, device_id)
+            content = shown or await self._content(visit, user_id, action, device_id)
         except MatrixError as missing:
             error, status, content = missing, status_of(missing), ""
         sign_out = self._browser.form(
@@ -142,21 +137,20 @@ class AccountPageEndpoints:
             '<button class="second">Sign this browser out</button>',
         )  # fmt: skip
         content = failure(error) + content + frame(user_id, action, sign_out)
-        return page(ACTIONS[action], content, status=status)
+        return page(TITLES[action], content, status=status)
 
     async def _content(self, visit: Visit, user_id: str, action: str, device_id: str | None) -> str:
         if action == PROFILE:
-            profile = await self._profiles.profile_of(user_id)
-            name = str(profile.get("displayname", ""))
-            inputs = field("name", "Your name, as others see it", complete="nickname", value=name, extra=" ")
-            return self._browser.form(visit, _page_path(PROFILE), inputs + "<button>Save</button>")
+            return await self._profile.content(visit, user_id)
+        if action == PASSWORD:
+            return await self._password.content(visit, user_id)
         if action in _FORMS:
-            return self._browser.form(visit, _page_path(action), _FORMS[action])
+            return self._browser.form(visit, page_path(action), _FORMS[action])
         if action in {DEVICE_VIEW, DEVICE_DELETE} and device_id is not None:
             device = await self._devices.find(user_id, device_id)
             client = (await self._connected.of_user(user_id)).get(device_id)
             button = "<button>Sign this device out</button>"
-            form = self._browser.form(visit, _page_path(DEVICE_DELETE, device_id), button)
+            form = self._browser.form(visit, page_path(DEVICE_DELETE, device_id), button)
             return device_view(device, client) + form
         devices = await self._devices.of_user(user_id)
         return devices_view(devices, await self._connected.of_user(user_id))
@@ -167,17 +161,17 @@ def _asked(request: Request) -> tuple[str, str | None]:
     # What is unknown leads to the page that leads to everything.
     action = CANONICAL.get(action, action)
     device_id = request.query_maybe("device_id")
-    return (action if action in ACTIONS else DEVICES_LIST), device_id
+    return (action if action in TITLES else DEVICES_LIST), device_id
 
 
-_PASSWORD = field("password", "Your password", kind="password", complete="current-password")
+_PASSWORD_FIELD = field("password", "Your password", kind="password", complete="current-password")
 _APPROVED = '<p role="status">Go back to your client and finish there, within ten minutes.</p>'
 _DEACTIVATED = '<p role="status">All your devices are signed out.</p>'
 _RESET = (
     "<p>Your client wants to replace the keys by which others know you. Do this only if you have lost all"
     " your devices and your recovery key: everybody will have to verify you again.</p>"
     "<p>If you have not asked for it in your client just now, do not approve it.</p>"
-    f"{_PASSWORD}<button>Approve</button>"
+    f"{_PASSWORD_FIELD}<button>Approve</button>"
 )
 _DEACTIVATION = (
     "<p>Nobody will be able to use this account again, you neither; its name stays taken."
@@ -186,6 +180,6 @@ _DEACTIVATION = (
     "Show what I said to nobody who joins a room later.</label>"
     '<label class="check"><input type="checkbox" name="sure" value="yes" required>'
     "Yes, deactivate my account for good.</label>"
-    f"{_PASSWORD}<button>Deactivate the account</button>"
+    f"{_PASSWORD_FIELD}<button>Deactivate the account</button>"
 )
 _FORMS = {CROSS_SIGNING_RESET: _RESET, DEACTIVATE: _DEACTIVATION}

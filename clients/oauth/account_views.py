@@ -15,7 +15,8 @@ from storage.tables.devices import DeviceRow
 
 __all__ = [
     "ACTIONS", "CANONICAL", "CROSS_SIGNING_RESET", "DEACTIVATE", "DEVICES_LIST", "DEVICE_DELETE",
-    "DEVICE_VIEW", "PROFILE", "device_view", "devices_view", "frame",
+    "DEVICE_VIEW", "PASSWORD", "PROFILE", "TITLES", "device_view", "devices_view", "frame", "link",
+    "page_path",
 ]  # fmt: skip
 
 PROFILE = "org.matrix.profile"
@@ -35,6 +36,11 @@ ACTIONS: Mapping[str, str] = MappingProxyType({
 })
 """The actions that clients can link to, with the titles of their pages."""
 
+PASSWORD = "password"  # noqa: S105 - the name of a page
+
+TITLES: Mapping[str, str] = MappingProxyType({**ACTIONS, PASSWORD: "Change your password"})
+"""The titles of all pages, also of those that the specification has no action for."""
+
 # COMPAT: their names before v1.18 of the specification.
 CANONICAL: Mapping[str, str] = MappingProxyType({
     "profile": PROFILE,
@@ -46,12 +52,18 @@ CANONICAL: Mapping[str, str] = MappingProxyType({
     "org.matrix.session_end": DEVICE_DELETE,
 })
 
-_IN_MENU = (DEVICES_LIST, PROFILE, DEACTIVATE)
+_IN_MENU = (DEVICES_LIST, PROFILE, PASSWORD, DEACTIVATE)
 
 
-def _link(action: str, text: str, device_id: str | None = None) -> str:
+def page_path(action: str, device_id: str | None = None) -> str:
+    """Where a page is."""
     query = {"action": action} if device_id is None else {"action": action, "device_id": device_id}
-    return f'<a href="{escape(f"{ACCOUNT}?{urlencode(query)}")}">{escape(text)}</a>'
+    return f"{ACCOUNT}?{urlencode(query)}"
+
+
+def link(action: str, text: str, device_id: str | None = None) -> str:
+    """A link to a page, as HTML."""
+    return f'<a href="{escape(page_path(action, device_id))}">{escape(text)}</a>'
 
 
 def _day(milliseconds: int) -> str:
@@ -66,7 +78,7 @@ def devices_view(devices: Sequence[DeviceRow], clients: Mapping[str, ClientMetad
     """The list of devices, the newest first."""
     newest_first = sorted(devices, key=lambda device: -device.created_ms)
     items = "".join(
-        f"<li>{_link(DEVICE_VIEW, _named(device), device.device_id)}"
+        f"<li>{link(DEVICE_VIEW, _named(device), device.device_id)}"
         f' <span class="faint">{_origin(clients.get(device.device_id))}'
         f"since {_day(device.created_ms)}</span></li>"
         for device in newest_first
@@ -89,7 +101,7 @@ def _origin(client: ClientMetadata | None) -> str:
 
 def frame(user_id: str, action: str, sign_out: str) -> str:
     """What every part of the account page ends with: the way to the others."""
-    links = "".join(f"<li>{_link(one, ACTIONS[one])}</li>" for one in _IN_MENU if one != action)
+    links = "".join(f"<li>{link(one, TITLES[one])}</li>" for one in _IN_MENU if one != action)
     return (
         f'<nav class="after" aria-label="Account"><p class="faint">{escape(user_id)}</p>'
         f"<ul>{links}</ul></nav>{sign_out}"

@@ -131,6 +131,13 @@ class IdentityServers:
         )
         return all(unbound)
 
+    async def try_unbind(self, user_id: str, medium: str, address: str, id_server: str | None) -> bool:
+        """Have an address forgotten as `unbind` does; False also if it fails."""
+        try:
+            return await self.unbind(user_id, medium, address, id_server)
+        except MatrixError:
+            return False
+
     async def unbind_all(
         self, user_id: str, addresses: Iterable[tuple[str, str]], id_server: str | None
     ) -> bool:

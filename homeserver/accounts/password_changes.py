@@ -33,6 +33,11 @@ class PasswordChanges:
         """
         self._passwords.check_acceptable(password)
 
+    async def has_password(self, user_id: str) -> bool:
+        """Whether an account has one: others sign in by other ways."""
+        account = await accounts.find(self._database, user_id)
+        return account is not None and account.password_hash is not None
+
     async def set(
         self, user_id: str, password: str, *, logs_out: bool, kept_device_id: str | None = None
     ) -> None:

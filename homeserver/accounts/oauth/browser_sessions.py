@@ -124,6 +124,16 @@ class BrowserSessions:
         await self._logins.user_with_password(visit.user_id, password)
         await browser_sessions.confirm(self._database, hash_of(visit.token), self._clock.now_ms())
 
+    async def confirm_if_long_ago(self, visit: Visit, password: str) -> None:
+        """Return if the password of a browser's user was given lately, or is now.
+
+        Raises:
+            Forbidden: it is wrong.
+            LimitExceeded: too many wrong passwords for this account lately.
+        """
+        if not visit.is_confirmed:
+            await self.confirm(visit, password)
+
     async def sign_out(self, visit: Visit) -> None:
         """End the session of a browser."""
         await browser_sessions.delete(self._database, hash_of(visit.token))
