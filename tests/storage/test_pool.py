@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from homeserver.core.errors import Conflict, Unavailable
@@ -49,3 +51,38 @@ async def test_connections_that_the_server_closed_are_replaced_unseen(database):
 async def test_a_database_that_does_not_answer_is_unavailable(tmp_path):
     with pytest.raises(Unavailable):
         await Database.open(f"host={tmp_path} dbname=nothing", timeout_ms=200)
+
+
+async def test_whoever_asks_next_gets_the_connection_that_was_used_last(database):
+    pid = "SELECT pg_backend_pid()"
+    async with database.transaction() as first, database.transaction() as last:
+        pids = await first.fetch(pid), await last.fetch(pid)
+    assert pids[0] != pids[1]
+
+    # Those of a transaction are given back in the opposite order.
+    assert {(await database.fetch(pid))[0] for _ in range(4)} == {pids[0][0]}
+
+
+async def test_an_answer_of_many_pieces_is_read_whole_while_others_have_their_turns(database):
+    turns = 0
+
+    async def count_turns():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.ensure_future(count_turns())
+    rows = await database.fetch("SELECT repeat(number::text, 1000) FROM generate_series(1, 3000) AS number")
+    other.cancel()
+
+    assert rows == [(str(number) * 1000,) for number in range(1, 3001)]
+    assert turns > 3
+
+
+async def test_who_stops_waiting_for_an_answer_leaves_a_connection_that_works(database):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await database.fetch("SELECT pg_sleep(60), generate_series(1, 3000)")
+
+    assert await database.fetch("SELECT 1::bigint") == [(1,)]
