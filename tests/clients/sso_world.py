@@ -1,10 +1,12 @@
 """A server that knows one provider, and browsers that go there and come back."""
 
 from dataclasses import replace
+from urllib.parse import parse_qs, quote, urlsplit
 
+from homeserver.accounts.sso.attempts import SignInRefused
 from homeserver.config.sign_in import SignInProvider, SignInSection
 from tests.doubles.accounts import MovableClock
-from tests.doubles.oauth import BASE_URL, Browser, answer_in
+from tests.doubles.oauth import BASE_URL, Browser
 from tests.doubles.openid_provider import CLIENT_ID, CLIENT_SECRET, ISSUER, OpenIdProvider
 from tests.doubles.rooms import RoomsServer
 
@@ -15,11 +17,24 @@ COMPANY = SignInProvider(
 CLIENT = "https://app.example.com/#/?hs=localhost"
 
 
+class _WatchedServer(RoomsServer):
+    """Keeps why sign-ins were refused."""
+
+    def __init__(self, database, directory):
+        super().__init__(database, directory)
+        self.refusals = []
+
+    def _observe(self, observation):
+        if isinstance(observation, SignInRefused):
+            self.refusals.append(observation.reason)
+        super()._observe(observation)
+
+
 class SsoWorld:
     """The server, the provider, and the clock of both."""
 
     def __init__(self, database, directory, **changes):
-        self.server = RoomsServer(database, directory)
+        self.server = _WatchedServer(database, directory)
         self.clock = MovableClock()
         self.server.clock = self.clock
         self.provider = OpenIdProvider(now_s=lambda: self.clock.now_ms() // 1000)
@@ -36,7 +51,7 @@ class SsoWorld:
 
     async def leave(self, browser, continue_at="/account"):
         """Go to the provider; returns its URL."""
-        page = await browser.open(f"/account/upstream/company?continue={continue_at}")
+        page = await browser.open(f"/account/upstream/company?continue={quote(continue_at, safe='')}")
         assert page.status == 303, page.text
         return page.location
 
@@ -47,15 +62,8 @@ class SsoWorld:
         """Go to the provider, sign in there, and come back; returns the page."""
         return await self.come_back(browser, self.provider.authorize(await self.leave(browser, continue_at)))
 
-    async def log_in(self, browser, page):
-        """Agree on the page of the SSO redirect, and log in with the token; returns the answer."""
-        page = await browser.submit(page)
-        token = answer_in(page.location.replace("/#/", "/").partition("#")[0])["loginToken"]
-        return await self.log_in_with(token)
-
-    async def log_in_with(self, token):
+    async def log_in(self, location):
+        """Log in with the token in the URL that a browser was sent to; returns the status and the answer."""
+        token = parse_qs(urlsplit(location).query)["loginToken"][0]
         body = {"type": "m.login.token", "token": token}
         return await self.server.call("POST", "/_matrix/client/v3/login", body)
-
-    def refusals(self):
-        return [one.reason for one in self.observed]

@@ -1,19 +1,19 @@
 """A small OpenID Connect provider: it answers what it is asked by HTTP, or as an `OutgoingRequests`.
 
-It is as strict as a real one about codes, PKCE, redirect URIs and the client's secret; and it can be told to lie.
+It is as strict as a real one about codes, PKCE, redirect URIs and the client's secret; and it can lie.
 """
 
 import asyncio
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import time
-import warnings
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from homeserver.core.errors import Unavailable
 
@@ -78,7 +78,8 @@ class OpenIdProvider:
         self.authorizations.append(asked)
         code = secrets.token_urlsafe(16)
         self.codes[code] = asked
-        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state'], 'iss': self.issuer})}"
+        answer = {"code": code, "state": asked["state"], "iss": self.issuer}
+        return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
     def refuse(self, url, error, **fields):
         """Send the browser back with an error."""
@@ -176,10 +177,9 @@ class OpenIdProvider:
         if self.forgery == "none":
             return f"{_part({'alg': 'none'})}.{_part(claims)}."
         if self.forgery == "public key as secret":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                secret = OctKey.import_key(key.as_pem(private=False))
-            return jwt.encode({"alg": "HS256", "kid": key.kid}, claims, secret, algorithms=["HS256"])
+            signed = f"{_part({'alg': 'HS256', 'kid': key.kid})}.{_part(claims)}"
+            signature = hmac.digest(key.as_pem(private=False), signed.encode(), "sha256")
+            return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
         if self.forgery == "other key":
             return jwt.encode(header, claims, _OTHER, algorithms=[self.algorithm])
         if self.forgery == "own key in the header":
@@ -221,10 +221,8 @@ class HttpProvider:
         headers = {name.title(): value for name, value in headers.items()}
         body = await reader.readexactly(int(headers.get("Content-Length", 0)))
         status, answer, more = self._respond(method, path, body, headers)
-        writer.write(
-            f"HTTP/1.1 {status} OK\r\n{more}Content-Length: {len(answer)}\r\nConnection: close\r\n\r\n".encode()
-            + answer
-        )
+        head = f"HTTP/1.1 {status} OK\r\n{more}Content-Length: {len(answer)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + answer)
         await writer.drain()
         writer.close()
 

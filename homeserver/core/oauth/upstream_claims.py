@@ -62,7 +62,7 @@ def person_of(subject: str, claims: Mapping[str, Any], names: ClaimNames) -> Per
     return Person(
         subject,
         localpart,
-        is_exact=told is not None and localpart == told.lower(),
+        is_exact=told is not None and localpart == str(claims[names.localpart]).lower(),
         display_name=None if name is None else name[:_DISPLAY_NAME_CHARACTERS_MAX],
         email=_text(claims, names.email) if is_verified else None,
     )
