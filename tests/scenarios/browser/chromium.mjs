@@ -5,7 +5,7 @@ import { chromium } from "playwright-core";
 
 export const [baseUrl, screenshots] = process.argv.slice(2);
 const UNPACKED = join(import.meta.dirname, "node_modules", ".chromium");
-const STEP_MS_MAX = 30_000;
+export const STEP_MS_MAX = 30_000;
 
 // Not the arguments that its packager suggests: those switch off what keeps one site from reading another (CORS too).
 const launch = () =>
@@ -24,7 +24,7 @@ const launch = () =>
  * Runs `program` with a fresh browser and prints what it returns as one line of JSON, with `complaints`: what pages
  * wrote to their console, errors that nobody caught, and addresses asked for outside of `sites`, all but the `expected`.
  */
-export const inChromium = async ({ sites = [], expected = /^$/ }, program) => {
+export const inChromium = async ({ sites = [], expected = [] }, program) => {
   const browser = await launch();
   const complaints = [];
   let shots = 0;
@@ -34,11 +34,14 @@ export const inChromium = async ({ sites = [], expected = /^$/ }, program) => {
     await page.screenshot({ path: join(screenshots, `${String(shots).padStart(2, "0")}-${name}.png`), fullPage: true });
   };
   const complain = (text) => {
-    if (!expected.test(text)) complaints.push(text);
+    if (!expected.some((one) => one.test(text))) complaints.push(text);
   };
   const watch = (context) => {
     context.setDefaultTimeout(STEP_MS_MAX);
-    context.on("console", (message) => complain(message.text()));
+    context.on("console", (message) => {
+      const failed = message.text().startsWith("Failed to load resource");
+      complain(failed ? `${message.text()}: ${message.location().url}` : message.text());
+    });
     context.on("weberror", (error) => complain(`not caught: ${error.error()}`));
     context.on("request", (request) => {
       const { origin } = new URL(request.url());
@@ -52,9 +55,10 @@ export const inChromium = async ({ sites = [], expected = /^$/ }, program) => {
     const seen = await program({ opened, shot });
     process.stdout.write(`${JSON.stringify({ ...seen, complaints })}\n`);
   } catch (error) {
-    for (const page of browser.contexts().flatMap((context) => context.pages())) await shot(page, "failure");
     console.error(`${error.stack}\nComplaints: ${JSON.stringify(complaints, null, 1)}`);
     process.exitCode = 1;
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    await Promise.allSettled(pages.map((page) => shot(page, "failure")));
   } finally {
     await browser.close();
   }
@@ -63,7 +67,8 @@ export const inChromium = async ({ sites = [], expected = /^$/ }, program) => {
 /** Asks the server without a browser; fails if the answer has none of the statuses that are `allowed`. */
 export const ask = async (method, path, { body, token, allowed = [200] } = {}) => {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(`${baseUrl}${path}`, { method, headers, body: body && JSON.stringify(body) });
+  const signal = AbortSignal.timeout(STEP_MS_MAX);
+  const response = await fetch(`${baseUrl}${path}`, { method, headers, signal, body: body && JSON.stringify(body) });
   const text = await response.text();
   if (!allowed.includes(response.status)) throw new Error(`${method} ${path}: ${response.status} ${text}`);
   return JSON.parse(text);

@@ -10,13 +10,15 @@ import pytest
 _ROOT = Path(__file__).parents[3]
 _HERE = Path(__file__).parent
 _SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or _ROOT / "build" / "screenshots").resolve()
+_TIMEOUT_S = 300
+"""Of a program as a whole, on a machine that has much else to do; each of its steps has 30 seconds."""
 
 
 @pytest.fixture
 def in_chromium(server_of_module):
     """Runs a program of this folder against the server of the module; returns what it told."""
 
-    def run(program: str, *, timeout_s: float = 180):
+    def run(program: str):
         assert (_HERE / "node_modules" / ".chromium").exists(), "Run `make browser`, which installs Chromium."
         screenshots = _SCREENSHOTS / program
         screenshots.mkdir(parents=True, exist_ok=True)
@@ -25,7 +27,7 @@ def in_chromium(server_of_module):
         path = f"{_ROOT / '.venv-interop' / 'bin'}:{os.environ['PATH']}"
         done = subprocess.run(
             ["node", f"{program}.mjs", server_of_module.base_url, str(screenshots)],
-            cwd=_HERE, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=timeout_s,
+            cwd=_HERE, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=_TIMEOUT_S,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-6000:]

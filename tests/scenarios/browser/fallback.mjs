@@ -10,13 +10,12 @@ const { device_id, access_token: token } = await ask("POST", `${V3}/register`, {
 const path = `${V3}/devices/${device_id}`;
 const { session } = await ask("DELETE", path, { body: {}, token, allowed: [401] });
 
-// A refused password is an error to the browser, and it says so.
-await inChromium({ expected: /^Failed to load resource/ }, async ({ opened, shot }) => {
+await inChromium({ expected: [/status of 403 .*\/fallback\/web/] }, async ({ opened, shot }) => {
   const context = await opened();
   const client = await context.newPage();
   await client.goto(`${baseUrl}/`);
   await client.evaluate(() => {
-    window.heard = new Promise((resolve) => addEventListener("message", (event) => resolve(event.data)));
+    addEventListener("message", (event) => (window.heard = event.data));
   });
   const popup = context.waitForEvent("page");
   const address = `${baseUrl}${V3}/auth/m.login.password/fallback/web?session=${session}`;
@@ -32,7 +31,7 @@ await inChromium({ expected: /^Failed to load resource/ }, async ({ opened, shot
   const heading = await page.getByRole("heading").innerText();
   await page.getByText("You can close this page").waitFor();
   await shot(page, "done");
-  const heard = await client.evaluate(() => window.heard);
+  const heard = await (await client.waitForFunction(() => window.heard)).jsonValue();
   await ask("DELETE", path, { body: { auth: { session } }, token });
   const after = await ask("GET", `${V3}/account/whoami`, { token, allowed: [401] });
   return { refusal, heading, heard, after: after.errcode };

@@ -1,21 +1,14 @@
 // Two people with Hydrogen: they make accounts, log in, chat, and then chat in a room that only they can read.
-import { join } from "node:path";
 import { ask, baseUrl, inChromium } from "./chromium.mjs";
-import { serve } from "./site.mjs";
+import { OF_HYDROGEN, serveHydrogen } from "./site.mjs";
 
 const PASSWORD = "correct horse battery staple";
 const V3 = "/_matrix/client/v3";
-const { origin, close } = await serve(join(import.meta.dirname, "..", "..", "..", "build", "hydrogen"));
-
-// A page on which the service worker, through which Hydrogen asks for everything, is at work.
-const settled = async (page, path) => {
-  await page.goto(`${origin}${path}`);
-  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-};
+const hydrogen = await serveHydrogen();
 
 const register = async (context, username) => {
   const page = await context.newPage();
-  await settled(page, "/register.html");
+  await hydrogen.visit(page, "/register.html");
   await page.getByLabel("Homeserver").fill(baseUrl);
   await page.getByLabel("User name").fill(username);
   await page.getByLabel("Password").fill(PASSWORD);
@@ -27,7 +20,7 @@ const register = async (context, username) => {
 const logIn = async (page, username, password) => {
   await page.getByPlaceholder("Username").fill(username);
   await page.getByPlaceholder("Password").fill(password);
-  await page.getByRole("button", { name: "Log In" }).click();
+  await page.getByRole("button", { name: "Log In", exact: true }).click();
 };
 
 // A room in the list that has its ID: one that is only being made has another.
@@ -76,10 +69,13 @@ const read = (page) =>
     }),
   );
 
-// No complaints: what a refused password is logged as by the browser, what Hydrogen says when all is well, and what it
-// says when it has made a room (see makeRoom).
-const expected = /^Failed to load resource|^Service Worker registered$|getKey\(true\) failed on .*archivedRoomSummary/;
-await inChromium({ sites: [origin], expected }, async ({ opened, shot }) => {
+const expected = [
+  ...OF_HYDROGEN,
+  /status of 40[01] .*\/register/, // it asks for the stages, and for a name that is taken
+  /status of 403 .*\/login/,
+  /getKey\(true\) failed on .*archivedRoomSummary/, // see makeRoom
+];
+await inChromium({ sites: [hydrogen.origin], expected }, async ({ opened, shot }) => {
   const annas = await opened();
   let anna = await register(annas, "anna");
   const registered = await anna.getByRole("status").innerText();
@@ -149,7 +145,7 @@ await inChromium({ sites: [origin], expected }, async ({ opened, shot }) => {
   await anna.reload();
   await heard(anna, "The red one.");
   bert = await berts.newPage();
-  await bert.goto(`${origin}/`);
+  await hydrogen.visit(bert, "/");
   await open(bert, "Cellar");
   await heard(bert, "The red one.");
   await shot(anna, "reloaded-anna");
@@ -163,4 +159,4 @@ await inChromium({ sites: [origin], expected }, async ({ opened, shot }) => {
   const types = kept.chunk.filter((event) => event.state_key === undefined).map((event) => event.type);
   return { registered, taken, refusal, chat, secret, types, kept: JSON.stringify(kept) };
 });
-close();
+hydrogen.close();

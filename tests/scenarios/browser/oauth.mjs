@@ -3,13 +3,14 @@ import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
-import { baseUrl, inChromium } from "./chromium.mjs";
+import { STEP_MS_MAX, baseUrl, inChromium } from "./chromium.mjs";
 
 const PASSWORD = "correct horse battery staple";
 const DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code";
 const scopeOf = (device) => `urn:matrix:client:api:* urn:matrix:client:device:${device}`;
 
-const ask = async (url, options) => (await fetch(url, options)).json();
+const ask = async (url, options) =>
+  (await fetch(url, { signal: AbortSignal.timeout(STEP_MS_MAX), ...options })).json();
 const post = (url, fields) => ask(url, { method: "POST", body: new URLSearchParams(fields) });
 const whoami = (token) =>
   ask(`${baseUrl}/_matrix/client/v3/account/whoami`, { headers: { Authorization: `Bearer ${token}` } });
@@ -48,8 +49,7 @@ const authorize = (changes) =>
     code_challenge: createHash("sha256").update(verifier).digest("base64url"), ...changes,
   });
 
-// What a refused password or page is logged as by the browser is no complaint.
-const expected = /^Failed to load resource/;
+const expected = [/status of 400 .*\/oauth2\/authorize.*evil/, /status of 403 .*\/account\/login/];
 await inChromium({ sites: [callbackSite], expected }, async ({ opened, shot }) => {
   // Without scripts: everything must work.
   const page = await (await opened({ javaScriptEnabled: false })).newPage();

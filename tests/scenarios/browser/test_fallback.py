@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = [pytest.mark.scenario, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(360)]
 
 
 def test_a_person_confirms_an_operation_and_the_client_hears_of_it(in_chromium):

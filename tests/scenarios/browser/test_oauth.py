@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = [pytest.mark.scenario, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(360)]
 
 
 def test_a_person_signs_clients_in_without_scripts_and_all_can_use_the_pages(server_of_module, in_chromium):
