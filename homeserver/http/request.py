@@ -75,7 +75,8 @@ class Request:
         if not values:
             return default
         text = values[0]
-        if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit() or len(text) > 18:
+        digits = text.removeprefix("-")
+        if not digits.isascii() or not digits.isdigit() or len(text) > 18:
             raise InvalidParam(f"The query parameter {name} must be an integer.")
         number = int(text)
         if number < at_least:

@@ -125,7 +125,8 @@ def _redact(events: deque[TimelineEvent], change: EventChange) -> None:
     for each in events:
         if each.event.event_id == redacted.event_id:
             each.redact(redacted)
-            return
+        elif each.replaces == redacted.event_id:
+            each.replaced_is(redacted)
 
 
 def _note_parent(events: deque[TimelineEvent], change: EventChange) -> None:

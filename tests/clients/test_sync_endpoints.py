@@ -75,6 +75,8 @@ async def test_sync_answers_with_the_rooms_and_a_token_to_go_on_with(api):
         ("since=s1AAAA", "M_INVALID_PARAM"),
         ("timeout=soon", "M_INVALID_PARAM"),
         ("timeout=-1", "M_INVALID_PARAM"),
+        ("timeout=--1", "M_INVALID_PARAM"),
+        ("timeout=-", "M_INVALID_PARAM"),
         ("full_state=maybe", "M_INVALID_PARAM"),
         ("set_presence=asleep", "M_INVALID_PARAM"),
         ("filter=12345", "M_INVALID_PARAM"),

@@ -198,6 +198,20 @@ async def test_a_redaction_reaches_the_remembered_event(world):
     assert events[0]["unsigned"]["redacted_because"]["event_id"] == redaction
 
 
+async def test_a_redaction_reaches_also_what_is_told_of_the_event_that_came_before(world):
+    world.create(ROOM, ALICE)
+    since = (await sync(world, ALICE))["next_batch"]
+    regretted = world.send(ROOM, ALICE, "m.room.name", "", name="regretted")
+    world.send(ROOM, ALICE, "m.room.name", "", name="new")
+    await sync(world, ALICE, since)
+    world.send(ROOM, ALICE, "m.room.redaction", redacts=regretted)
+
+    events = (await sync(world, ALICE, since))["rooms"]["join"][ROOM]["timeline"]["events"]
+
+    assert events[1]["unsigned"]["replaces_state"] == regretted
+    assert events[1]["unsigned"]["prev_content"] == {}
+
+
 async def test_full_state_tells_the_state_again_but_no_old_events(world):
     world.create(ROOM, ALICE)
     since = (await sync(world, ALICE))["next_batch"]
