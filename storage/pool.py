@@ -49,7 +49,7 @@ class _Connection(AsyncConnection[Row]):
 
 
 class _Pool(AsyncConnectionPool[AsyncConnection[Row]]):
-    """A pool that gives out the connection that was used last, which has its statements and caches at hand."""
+    """A pool that gives out the connection that was used last, which has its statements prepared."""
 
     async def _get_ready_connection(
         self, timeout: float | None  # noqa: ASYNC109 - psycopg_pool's own way

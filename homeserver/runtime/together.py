@@ -9,13 +9,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Together", "side_by_side"]
+__all__ = ["ASKS_MAX", "AT_ONCE_MAX", "Together", "side_by_side"]
 
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 
 AT_ONCE_MAX = 20
+"""Is done side by side, unless whoever asks says how much."""
+ASKS_MAX = 100
+"""In one question."""
 
 
 async def side_by_side(
@@ -53,7 +56,7 @@ class Together(Generic[Ask, Answer]):
     """
 
     def __init__(
-        self, read: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer]]], *, asks_max: int = AT_ONCE_MAX
+        self, read: Callable[[Sequence[Ask]], Awaitable[Sequence[Answer]]], *, asks_max: int = ASKS_MAX
     ) -> None:
         self._read = read
         self._asks_max = asks_max

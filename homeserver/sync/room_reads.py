@@ -6,6 +6,7 @@ from contextlib import aclosing
 from homeserver.core.changes import ReceiptChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
+from homeserver.core.room_versions import RoomVersionRules
 from homeserver.runtime.together import Together
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
@@ -23,6 +24,10 @@ __all__ = ["RoomReads"]
 
 RECEIPTS_PER_ROOM_MAX = 1_000
 """Told to a client that is new to a room: who has read lately."""
+
+PAGE_EVENTS_AT_ONCE_MAX = 20_000
+STATES_AT_ONCE_MAX = 50
+"""What one question reads at most: what is larger becomes several, so that no answer is too much at once."""
 
 MEMBER = "m.room.member"
 POSITION_MIN = -(2**63)
@@ -108,7 +113,7 @@ class RoomReads:
     async def _read_pages(self, asked: Sequence[_Page]) -> list[Sequence[TimelineEvent]]:
         rooms = await self._rooms_of([room_id for room_id, *_ in asked])
         nids = [room.room_nid for room in rooms]
-        pages = await self._many.pages(
+        pages = await self._read_stored_pages(
             [PageAsked(nid, one[1], one[2]) for nid, one in zip(nids, asked, strict=True)],
             [room.rules for room in rooms],
         )
@@ -146,10 +151,25 @@ class RoomReads:
             for one, nid, page, of_page in zip(asked, nids, pages, resets, strict=True)
         ]
 
+    async def _read_stored_pages(
+        self, asked: Sequence[PageAsked], rules: Sequence[RoomVersionRules]
+    ) -> list[list[Shown]]:
+        if sum(one.count_max for one in asked) <= PAGE_EVENTS_AT_ONCE_MAX or len(asked) == 1:
+            return await self._many.pages(asked, rules)
+        half = len(asked) // 2
+        return [
+            *await self._read_stored_pages(asked[:half], rules[:half]),
+            *await self._read_stored_pages(asked[half:], rules[half:]),
+        ]
+
     async def _read_states(self, asked: Sequence[tuple[str, int]]) -> list[list[Event]]:
         rooms = await self._rooms_of([room_id for room_id, _ in asked])
         places = _places(rooms, [position for _, position in asked])
-        found = await self._many.states(places, [room.rules for room in rooms])
+        rules = [room.rules for room in rooms]
+        found: list[list[Event] | None] = []
+        for first in range(0, len(places), STATES_AT_ONCE_MAX):
+            upto = first + STATES_AT_ONCE_MAX
+            found += await self._many.states(places[first:upto], rules[first:upto])
         return [
             await self._page_by_page(place.room_nid, place.position) if state is None else state
             for place, state in zip(places, found, strict=True)

@@ -8,7 +8,7 @@ import orjson
 from homeserver.core.changes import ReceiptChange
 from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
 from homeserver.core.positions import SyncToken
-from homeserver.runtime.together import side_by_side
+from homeserver.runtime.together import ASKS_MAX, side_by_side
 from homeserver.sync.body import Body
 from homeserver.sync.live_rooms import READ_PRIVATE, LiveRooms
 from homeserver.sync.ports import SyncReads
@@ -45,7 +45,7 @@ class Ephemeral:
         self, room_ids: Sequence[str], after: int
     ) -> Iterable[tuple[str, Sequence[ReceiptChange]]]:
         reads = [self._reads.receipts_of(room_id, after) for room_id in room_ids]
-        return zip(room_ids, await side_by_side(reads), strict=True)
+        return zip(room_ids, await side_by_side(reads, at_once_max=ASKS_MAX), strict=True)
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """What changed; of rooms that are new to the client, all."""

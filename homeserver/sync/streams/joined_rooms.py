@@ -1,6 +1,6 @@
 """The rooms that the user is in: `rooms.join`."""
 
-from homeserver.runtime.together import side_by_side
+from homeserver.runtime.together import ASKS_MAX, AT_ONCE_MAX, side_by_side
 from homeserver.sync.body import Body, room_part
 from homeserver.sync.members import RoomMembers
 from homeserver.sync.request import Window
@@ -10,6 +10,9 @@ from homeserver.sync.spans import Section, Span
 from homeserver.sync.timeline import Timeline, Timelines
 
 __all__ = ["JoinedRooms"]
+
+EVENTS_AT_ONCE = 2_500
+"""Of timelines: as many rooms are looked at side by side, within bounds."""
 
 
 class JoinedRooms:
@@ -26,13 +29,17 @@ class JoinedRooms:
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Every joined room whole."""
         joined = [span for span in spans if span.section is Section.JOIN]
-        parts = await side_by_side(self._whole(window, span, body) for span in joined)
+        parts = await side_by_side(
+            (self._whole(window, span, body) for span in joined), at_once_max=_at_once(window)
+        )
         body.joined.update(zip([span.room_id for span in joined], parts, strict=True))
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
         """What is new in joined rooms; rooms that were joined since, whole."""
         joined = [span for span in spans if span.section is Section.JOIN]
-        parts = await side_by_side(self._new(window, span, body) for span in joined)
+        parts = await side_by_side(
+            (self._new(window, span, body) for span in joined), at_once_max=_at_once(window)
+        )
         for span, part in zip(joined, parts, strict=True):
             if part is not None:
                 body.joined[span.room_id] = part
@@ -65,9 +72,7 @@ class JoinedRooms:
         state = await self._states.complete(window, room_id, timeline, summary.heroes, since=known_since)
         return room_part(window, timeline, state, summary=summary.json(), sight=sight)
 
-    async def _changed(
-        self, window: Window, room_id: str, timeline: Timeline, body: Body
-    ) -> bytes | None:
+    async def _changed(self, window: Window, room_id: str, timeline: Timeline, body: Body) -> bytes | None:
         request = window.request
         wanted = request.filter.room.state
         if (
@@ -102,3 +107,7 @@ class JoinedRooms:
             return None  # the filters let nothing through
         body.told[room_id] = timeline.events
         return room_part(window, timeline, state, summary=summary)
+
+
+def _at_once(window: Window) -> int:
+    return max(AT_ONCE_MAX, min(ASKS_MAX, EVENTS_AT_ONCE // (window.request.timeline_limit + 1)))
