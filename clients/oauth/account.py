@@ -22,7 +22,7 @@ from clients.oauth.account_views import (
     frame,
     page_path,
 )  # fmt: skip
-from clients.oauth.browser import Browser, failure, field, login_path, redirect, refusal
+from clients.oauth.browser import Browser, failure, login_path, redirect, refusal
 from clients.oauth.paths import ACCOUNT
 from clients.pages import page
 from homeserver.accounts.deactivation import Deactivation
@@ -111,13 +111,13 @@ class AccountPageEndpoints:
             await self._devices.delete(user_id, [device_id])
             return redirect(page_path(DEVICES_LIST))
         if action == CROSS_SIGNING_RESET:
-            await self._browser.sessions.confirm(visit, form.get("password", ""))
+            await self._password.check(visit, user_id, form)
             await self._resets.approve(user_id)
             return page("Approved", _APPROVED)
         if action == DEACTIVATE:
             if form.get("sure") != "yes":
                 raise Forbidden("Say that you are sure, or leave this page.")
-            await self._browser.sessions.confirm(visit, form.get("password", ""))
+            await self._password.check(visit, user_id, form)
             await self._deactivation.deactivate(user_id, erase=form.get("erase") == "yes")
             await self._browser.sessions.sign_out_everywhere(user_id)
             return page("Your account is deactivated", _DEACTIVATED)
@@ -145,7 +145,11 @@ class AccountPageEndpoints:
         if action == PASSWORD:
             return await self._password.content(visit, user_id)
         if action in _FORMS:
-            return self._browser.form(visit, page_path(action), _FORMS[action])
+            asked = await self._password.asked(visit, user_id)
+            if asked is None:
+                return "<p>For this, sign this browser out and in again.</p>"
+            before, button = _FORMS[action]
+            return self._browser.form(visit, page_path(action), f"{before}{asked}<button>{button}</button>")
         if action in {DEVICE_VIEW, DEVICE_DELETE} and device_id is not None:
             device = await self._devices.find(user_id, device_id)
             client = (await self._connected.of_user(user_id)).get(device_id)
@@ -164,14 +168,12 @@ def _asked(request: Request) -> tuple[str, str | None]:
     return (action if action in TITLES else DEVICES_LIST), device_id
 
 
-_PASSWORD_FIELD = field("password", "Your password", kind="password", complete="current-password")
 _APPROVED = '<p role="status">Go back to your client and finish there, within ten minutes.</p>'
 _DEACTIVATED = '<p role="status">All your devices are signed out.</p>'
 _RESET = (
     "<p>Your client wants to replace the keys by which others know you. Do this only if you have lost all"
     " your devices and your recovery key: everybody will have to verify you again.</p>"
     "<p>If you have not asked for it in your client just now, do not approve it.</p>"
-    f"{_PASSWORD_FIELD}<button>Approve</button>"
 )
 _DEACTIVATION = (
     "<p>Nobody will be able to use this account again, you neither; its name stays taken."
@@ -180,6 +182,5 @@ _DEACTIVATION = (
     "Show what I said to nobody who joins a room later.</label>"
     '<label class="check"><input type="checkbox" name="sure" value="yes" required>'
     "Yes, deactivate my account for good.</label>"
-    f"{_PASSWORD_FIELD}<button>Deactivate the account</button>"
 )
-_FORMS = {CROSS_SIGNING_RESET: _RESET, DEACTIVATE: _DEACTIVATION}
+_FORMS = {CROSS_SIGNING_RESET: (_RESET, "Approve"), DEACTIVATE: (_DEACTIVATION, "Deactivate the account")}
