@@ -69,12 +69,13 @@ class KeysEndpoints:
         """Take the keys of the device that asks: a transaction for each kind that is new, and one read."""
         body: UploadBody = request.body
         user_id, device_id = request.requester.user_id, request.requester.device_id
+        identity = None
         if body.device_keys is not None:
-            self._device_keys.check(user_id, device_id, body.device_keys)
+            identity = self._device_keys.check(user_id, device_id, body.device_keys)
         # Once the device is known, others want its one-time keys.
         await self._one_time_keys.add(user_id, device_id, body.one_time_keys or {}, body.fallback_keys or {})
-        if body.device_keys is not None:
-            await self._device_keys.set(user_id, device_id, body.device_keys)
+        if identity is not None:
+            await self._device_keys.set(user_id, device_id, identity)
         counts = await self._one_time_keys.counts(user_id, device_id)
         # COMPAT: clients upload keys when they see a count that is low, not when they see none.
         return json_response({"one_time_key_counts": {"signed_curve25519": 0, **counts.one_time}})

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from homeserver.core.canonical_json import encode_lenient
-from homeserver.core.errors import BadJson, InvalidParam, TooLarge
+from homeserver.core.errors import BadJson, InvalidParam, InvalidSignature, TooLarge
 from homeserver.core.signing import decode_base64, verify_json, without
 
 __all__ = [
@@ -49,9 +49,13 @@ def check_name(text: str, what: str) -> None:
 def device_keys(value: Mapping[str, Any], user_id: str, device_id: str) -> bytes:
     """Encode the identity keys that a device uploads, without their `unsigned`.
 
+    Others refuse keys that the device has not signed, so they are not taken: it would seem to be there, and
+    nobody would encrypt to it.
+
     Raises:
         BadJson: a property is missing or has the wrong type.
         InvalidParam: they are of another user or device.
+        InvalidSignature: the device's Ed25519 key is not among them, or has not signed them.
         TooLarge: they are.
     """
     for name, owner in (("user_id", user_id), ("device_id", device_id)):
@@ -62,7 +66,10 @@ def device_keys(value: Mapping[str, Any], user_id: str, device_id: str) -> bytes
         raise BadJson("device_keys.algorithms must be a list of names of algorithms.")
     _check_texts(value.get("keys"), "device_keys.keys")
     _check_signatures(value, "device_keys")
-    return _encoded(without(value, _UNSIGNED), "device_keys", IDENTITY_KEYS_BYTES_MAX)
+    encoded = _encoded(without(value, _UNSIGNED), "device_keys", IDENTITY_KEYS_BYTES_MAX)
+    if not is_signed_by(value, user_id, device_id, value["keys"].get(_ED25519 + device_id, "")):
+        raise InvalidSignature(f"device_keys must be signed by the key ed25519:{device_id} among them.")
+    return encoded
 
 
 def named_keys(value: Mapping[str, Any], what: str) -> dict[tuple[str, str], bytes]:

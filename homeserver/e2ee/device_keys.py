@@ -57,21 +57,25 @@ class DeviceKeys:
         Raises:
             BadJson: they are not in the form of device keys.
             InvalidParam: they are of another user or device.
+            InvalidSignature: the device has not signed them.
             TooLarge: they are.
         """
         return device_keys(keys, user_id, device_id)
 
-    async def set(self, user_id: str, device_id: str, keys: Mapping[str, Any]) -> None:
+    async def set(self, user_id: str, device_id: str, encoded: bytes) -> None:
         """Set the identity keys of a device; those who share a room with the user are told if they are new.
 
         One statement where nothing changes; else one transaction of five at most, and a flush of the journal.
 
+        Args:
+            user_id: whose.
+            device_id: of which device.
+            encoded: what `check` returned.
+
         Raises:
             Forbidden: the device's ID is one of the user's cross-signing keys.
-            MatrixError: what `check` raises.
             UnknownToken: the device was deleted.
         """
-        encoded = self.check(user_id, device_id, keys)
         if await stored.find(self._database, user_id, device_id) == encoded:
             return
         async with self._database.transaction() as transaction:

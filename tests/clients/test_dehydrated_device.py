@@ -5,17 +5,14 @@ from urllib.parse import quote
 import pytest
 
 from tests.clients.test_to_device import login, send
+from tests.factory.crypto_user import Device
 
 PREFIX = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
 DEVICE_ID = "ab/cd+ef"
 
 
 def made(user, device_id=DEVICE_ID, **changed):
-    keys = {
-        "user_id": user.user_id, "device_id": device_id, "algorithms": ["m.olm.v1.curve25519-aes-sha2"],
-        "keys": {f"curve25519:{device_id}": "abc", f"ed25519:{device_id}": "def"}, "dehydrated": True,
-        "signatures": {user.user_id: {f"ed25519:{device_id}": "ghi"}},
-    }  # fmt: skip
+    keys = Device(user.user_id, device_id).keys(dehydrated=True)
     return {
         "device_id": device_id, "device_data": {"algorithm": "org.matrix.msc3814.v2", "pickle": "ü"},
         "initial_device_display_name": "Dehydrated", "device_keys": keys,

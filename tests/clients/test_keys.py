@@ -64,6 +64,7 @@ async def test_only_the_devices_that_are_named_are_told(alice, bob):
         ({"device_id": "OTHER"}, "M_INVALID_PARAM"),
         ({"algorithms": "m.olm"}, "M_BAD_JSON"),
         ({"keys": {"ed25519:A": 1}}, "M_BAD_JSON"),
+        ({"algorithms": ["other"]}, "M_INVALID_SIGNATURE"),
     ],
 )
 async def test_device_keys_of_the_wrong_form_are_refused_with_all_that_came_with_them(alice, wrong, error):

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from homeserver.core.errors import BadJson, InvalidParam, TooLarge
+from homeserver.core.errors import BadJson, InvalidParam, InvalidSignature, TooLarge
 from homeserver.core.public_keys import (
     MASTER,
     check_name,
@@ -19,12 +19,12 @@ ALICE = "@alice:here"
 
 
 def test_device_keys_are_kept_in_canonical_form_without_what_is_not_signed():
-    keys = Device(ALICE, "A").keys()
+    keys = Device(ALICE, "A").keys(extra=None)
 
-    encoded = device_keys({**keys, "unsigned": {"x": 1}, "extra": None}, ALICE, "A")
+    encoded = device_keys({**keys, "unsigned": {"x": 1}}, ALICE, "A")
 
-    assert orjson.loads(encoded) == {**keys, "extra": None}
-    assert encoded == device_keys(dict(reversed({**keys, "extra": None}.items())), ALICE, "A")
+    assert orjson.loads(encoded) == keys
+    assert encoded == device_keys(dict(reversed(keys.items())), ALICE, "A")
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,25 @@ def test_device_keys_are_kept_in_canonical_form_without_what_is_not_signed():
 def test_device_keys_of_another_form_are_refused(change, error):
     with pytest.raises(error):
         device_keys({**Device(ALICE, "A").keys(), **change}, ALICE, "A")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"algorithms": ["another"]},
+        {"keys": {"ed25519:A": Device(ALICE, "A").public}},
+        {"keys": {"curve25519:A": "x"}},
+        {"keys": {"ed25519:A": "no base64!"}},
+        {"keys": {"ed25519:A": "AAAA"}},
+        {"signatures": {}},
+        {"signatures": {ALICE: {"ed25519:B": "x"}}},
+        {"signatures": {ALICE: {"ed25519:A": "x"}}},
+        {"signatures": {"@bob:here": Device(ALICE, "A").keys()["signatures"][ALICE]}},
+    ],
+)
+def test_device_keys_that_the_device_has_not_signed_are_refused(changed):
+    with pytest.raises(InvalidSignature):
+        device_keys({**Device(ALICE, "A").keys(), **changed}, ALICE, "A")
 
 
 def test_one_time_keys_are_strings_or_signed_objects_by_algorithm_and_id():
