@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import quote
 
+import orjson
 import pytest
 
 
@@ -118,6 +119,25 @@ async def test_read_markers_set_all_three(alice, bob, room):
     assert set(told["m.receipt"][said]) == {"m.read", "m.read.private"}
     path = f"/user/{quote(bob.user_id)}/rooms/{quote(room)}/account_data/m.fully_read"
     assert await bob.get(path) == {"event_id": said}
+
+
+async def test_a_filter_says_what_is_told_of_what_is_live_and_how_much(alice, bob, room):
+    said = await alice.send(room)
+    await read(bob, room, said)
+    await typing(bob, room)
+
+    for wanted, types in (
+        ({}, {"m.receipt", "m.typing"}),
+        ({"not_types": ["m.t*"]}, {"m.receipt"}),
+        ({"types": ["m.typing"]}, {"m.typing"}),
+        ({"not_rooms": [room], "rooms": [room]}, set()),
+        ({"limit": 1}, {"m.typing"}),
+        ({"limit": 0}, set()),
+    ):
+        chosen = orjson.dumps({"room": {"ephemeral": wanted}}).decode()
+        answer = await alice.get(f"/sync?filter={quote(chosen)}")
+        told = answer["rooms"]["join"][room].get("ephemeral", {"events": []})["events"]
+        assert {event["type"] for event in told} == types, wanted
 
 
 async def test_who_types_is_told_while_they_type_and_when_they_stop(alice, bob, room):

@@ -94,6 +94,8 @@ class Ephemeral:
         if typing is not None and _passes(wanted, _TYPING):
             others = [user_id for user_id in typing if user_id not in window.user.ignored]
             events.append(b'{"type":"m.typing","content":{"user_ids":%b}}' % orjson.dumps(others))
+        if wanted.limit is not None:
+            events = events[len(events) - min(wanted.limit, len(events)) :]  # the last ones
         if events:
             body.add(body.joined, room_id, b'"ephemeral":{"events":[%b]}' % b",".join(events))
 
