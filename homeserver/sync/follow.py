@@ -18,8 +18,8 @@ __all__ = ["Follower", "Sync"]
 
 KNOWN_MAX = 100
 _NOBODY: frozenset[tuple[str, str]] = frozenset()
-SHARED_MAX = 20
-"""What many have not heard yet is hardly more than this."""
+SHARED_MAX = 200
+"""What many have not heard yet is hardly more than this: the receipts of a moment in a large room."""
 
 
 class Follower:

@@ -18,13 +18,15 @@ from homeserver.core.changes import (
 )
 from homeserver.core.content.ignored_users import IGNORED_USER_LIST, ignored_users_in
 from homeserver.core.content.invite_permission import INVITE_PERMISSION_CONFIG, blocks_invites_in
-from homeserver.core.content.member import LEAVE, membership_of
 from homeserver.core.positions import SyncToken
 from homeserver.sync.account_data_news import AccountDataNews
 from homeserver.sync.device_list_news import DeviceListNews
+from homeserver.sync.gathering import GATHERED_READERS_MIN, RoomGathering
 from homeserver.sync.live_rooms import READ_PRIVATE
+from homeserver.sync.member_changes import UNKNOWN, is_told_alike, members_changed_by, membership_by
 from homeserver.sync.ports import MembershipRow, SyncReads
 from homeserver.sync.presence_news import PresenceNews
+from homeserver.sync.room_of_user import MembershipChange, RoomOfUser
 from homeserver.sync.thread_news import ThreadNews
 from homeserver.sync.waiter import Waiter
 
@@ -33,51 +35,12 @@ __all__ = ["LiveUser", "LiveUsers", "MembershipChange", "News", "RoomOfUser"]
 USERS_MAX = 10_000
 RECENT_PER_USER_MAX = 1_000
 FORGOTTEN_AT_ONCE = 200
-CHANGES_PER_ROOM_MAX = 50
 
-# (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
-MembershipChange = tuple[int, str | None, str]
-UNKNOWN = "?"
 HEEDED = (IGNORED_USER_LIST, INVITE_PERMISSION_CONFIG)
 
 Place = tuple[int, str]
 News = Place | tuple[Place, ...]
 """What is to be told: the (position, room ID) of one thing, or those of several, newest first."""
-
-
-class RoomOfUser:
-    """One user's membership of one room, and how it came about lately."""
-
-    __slots__ = ("changes", "membership", "position", "room_id")
-
-    def __init__(self, room_id: str, position: int, before: str | None, membership: str) -> None:
-        self.room_id = room_id
-        self.membership = membership
-        self.position = position
-        # A list, since nearly always it is the one: a deque begins with 600 bytes, and there are many rooms.
-        self.changes: list[MembershipChange] = [(position, before, membership)]
-
-    def changed(self, position: int, before: str | None, membership: str) -> None:
-        """Take note of a later member event."""
-        if len(self.changes) == CHANGES_PER_ROOM_MAX:
-            # The oldest goes; what was before the one that is now the oldest takes a look at the database.
-            oldest_position, _, oldest_after = self.changes[1]
-            self.changes[:2] = [(oldest_position, UNKNOWN, oldest_after)]
-        self.changes.append((position, before, membership))
-        self.position = position
-        self.membership = membership
-
-    def changes_after(self, since: SyncToken) -> list[MembershipChange] | None:
-        """The changes after `since`, oldest first; None if not all of them are known."""
-        found: list[MembershipChange] = []
-        for change in reversed(self.changes):
-            if since.covers(change[0]):
-                break
-            if change[1] == UNKNOWN:
-                return None
-            found.append(change)
-        found.reverse()
-        return found
 
 
 class LiveUser:
@@ -136,12 +99,13 @@ class LiveUser:
         self.pins -= 1
         self._waiters.discard(waiter)
 
-    def note(self, place: Place, *, is_alike: bool = False) -> None:
+    def note(self, place: Place, *, is_alike: bool = False, is_quiet: bool = False) -> None:
         """Something happened at this (position, room ID): remember it, wake who waits.
 
         Args:
             place: where.
             is_alike: it is told to everybody in the same words.
+            is_quiet: nobody is woken yet.
         """
         self.noted += 1
         self._recent.append(place)
@@ -149,6 +113,8 @@ class LiveUser:
             # Many at once: each time, all that follows moves up.
             self._dropped = self._recent[FORGOTTEN_AT_ONCE - 1][0]
             del self._recent[:FORGOTTEN_AT_ONCE]
+        if is_quiet:
+            return
         if is_alike:
             for waiter in self._waiters:
                 waiter.ring_alike()
@@ -174,6 +140,11 @@ class LiveUser:
         """Wake who waits."""
         for waiter in self._waiters:
             waiter.ring()
+
+    def ring_alike(self) -> None:
+        """Wake who waits for something that is told to everybody in the same words."""
+        for waiter in self._waiters:
+            waiter.ring_alike()
 
     def has_more_after(self, since: SyncToken, count: int) -> bool:
         """More than `count` things happened after `since`, as far as is known."""
@@ -226,7 +197,11 @@ class _Loading:
 
 
 class LiveUsers:
-    """All users who are here: those with a session, and as many of the others as there is room for."""
+    """All users who are here: those with a session, and as many of the others as there is room for.
+
+    Attributes:
+        receipts: holds those of rooms with many readers back for a moment.
+    """
 
     def __init__(
         self, reads: SyncReads, heard: Callable[[], SyncToken], *, users_max: int = USERS_MAX
@@ -237,6 +212,7 @@ class LiveUsers:
         self._users: OrderedDict[str, LiveUser] = OrderedDict()
         self._joined: dict[str, set[LiveUser]] = {}
         self._loading: dict[str, _Loading] = {}
+        self.receipts = RoomGathering(self._ring_room)
 
     async def find(self, user_id: str) -> LiveUser:
         """The user, read from the database if need be."""
@@ -267,14 +243,15 @@ class LiveUsers:
     def take_in(self, change: EventChange) -> None:
         """Update memberships, remember where something happened, wake those whom it concerns."""
         targets: dict[str, LiveUser] = {}
-        for user_id in _members_changed_by(change):
+        for user_id in members_changed_by(change):
             loading = self._loading.get(user_id)
             if loading is not None:
                 loading.missed.append(change)
             if user_id in self._users:
                 targets[user_id] = self._users[user_id]
+        self.receipts.tell(change.room_id)
         place = (change.position, change.room_id)
-        is_alike = _is_told_alike(change)
+        is_alike = is_told_alike(change)
         sender = change.event.sender
         for user in self._joined.get(change.room_id, ()):
             if user.user_id not in targets:
@@ -286,13 +263,27 @@ class LiveUsers:
     def take_in_live(self, change: ReceiptChange | StickyChange | TypingChange) -> None:
         """Remember that something is to be told that is not in the timeline; wake those whom it concerns."""
         place = (change.position, change.room_id)
-        if isinstance(change, ReceiptChange) and change.type == READ_PRIVATE:
+        if isinstance(change, ReceiptChange):
+            self._take_in_receipt(change, place)
+            return
+        self.receipts.tell(change.room_id)
+        for user in self._joined.get(change.room_id, ()):
+            user.note(place, is_alike=True)
+
+    def _take_in_receipt(self, change: ReceiptChange, place: Place) -> None:
+        if change.type == READ_PRIVATE:
             user = self._users.get(change.user_id)
             if user is not None:
                 user.note(place)
             return
-        for user in self._joined.get(change.room_id, ()):
-            user.note(place, is_alike=True)
+        readers = self._joined.get(change.room_id, ())
+        waits = len(readers) >= GATHERED_READERS_MIN and self.receipts.holds_back(change.room_id)
+        for user in readers:
+            user.note(place, is_alike=True, is_quiet=waits and user.user_id != change.user_id)
+
+    def _ring_room(self, room_id: str) -> None:
+        for user in self._joined.get(room_id, ()):
+            user.ring_alike()
 
     def take_in_account_data(self, change: AccountDataChange) -> None:
         """Remember what a user set or deleted, wake the user's sessions and nobody else's."""
@@ -354,7 +345,7 @@ class LiveUsers:
             self._leave(idle, room.room_id)
 
     def _apply(self, user: LiveUser, change: EventChange) -> None:
-        membership, before = _membership_by(change, user.user_id)
+        membership, before = membership_by(change, user.user_id)
         room = user.rooms.get(change.room_id)
         if room is None:
             user.rooms[change.room_id] = RoomOfUser(change.room_id, change.position, before, membership)
@@ -373,28 +364,3 @@ class LiveUsers:
             joined.discard(user)
             if not joined:
                 del self._joined[room_id]
-
-
-def _is_told_alike(change: EventChange) -> bool:
-    """Say whether everybody who is in the room is told the same, but for the session that sent it.
-
-    Of members there are summaries, which leave out who reads them; where branches meet, each may have seen
-    something else.
-    """
-    if change.resets or change.removed or change.member_events or change.lost_members:
-        return False
-    if change.is_forked or change.is_withheld:
-        return False
-    return change.event.state_key is None or change.is_current
-
-
-def _members_changed_by(change: EventChange) -> list[str]:
-    return [event.state_key or "" for event in change.member_events] + change.lost_members
-
-
-def _membership_by(change: EventChange, user_id: str) -> tuple[str, str | None]:
-    """Tell the membership that a user has by a change, and the one before, or `UNKNOWN`."""
-    for event in change.member_events:
-        if event.state_key == user_id:
-            return membership_of(event), change.previous_membership if event is change.event else UNKNOWN
-    return LEAVE, UNKNOWN

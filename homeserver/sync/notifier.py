@@ -100,6 +100,7 @@ class Notifier:
             self._unsubscribe()
             self._unsubscribe = None
         self.presence.close()
+        self.users.receipts.close()
 
     def take_in(self, changes: Sequence[Change]) -> None:
         """Take in one commit: first remember, then move the token, so that no reader sees half of it."""

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from homeserver.sync.gathering import Gathering
+from homeserver.sync.gathering import Gathering, RoomGathering
+from tests.sync.later import Later
 
 
 class Reader:
@@ -74,3 +75,63 @@ async def test_nobody_is_woken_after_the_end(make):
     await settle()
 
     assert reader.rings == 0
+
+
+ROOM, OTHER = "!room:example.org", "!other:example.org"
+
+
+@pytest.fixture
+def rooms():
+    """Rooms with a clock, and the list of those whose readers were woken."""
+    later, woken = Later(), []
+    return RoomGathering(woken.append, 1.0, later), later, woken
+
+
+def test_the_first_in_a_room_is_not_held_back_and_what_follows_is_until_the_moment_is_over(rooms):
+    gathering, later, woken = rooms
+    assert not gathering.holds_back(ROOM)
+    later.advance(0.4)
+    assert gathering.holds_back(ROOM)
+    assert gathering.holds_back(ROOM)
+    assert not gathering.holds_back(OTHER)
+    later.advance(0.5)
+    assert woken == []
+    later.advance(0.2)
+    assert woken == [ROOM]
+
+
+def test_moments_follow_each_other_for_as_long_as_there_is_more(rooms):
+    gathering, later, woken = rooms
+    gathering.holds_back(ROOM)
+    for number in range(1, 4):
+        assert gathering.holds_back(ROOM)
+        later.advance(1.0)
+        assert woken == [ROOM] * number
+    later.advance(1.0)
+    assert woken == [ROOM] * 3
+    assert not gathering.holds_back(ROOM)
+
+
+def test_nobody_is_woken_for_what_came_with_something_else(rooms):
+    gathering, later, woken = rooms
+    gathering.holds_back(ROOM)
+    gathering.holds_back(ROOM)
+    gathering.tell(ROOM)
+    gathering.tell(OTHER)
+    later.advance(5.0)
+    assert woken == []
+    gathering.holds_back(ROOM)
+    gathering.tell(ROOM)
+    assert gathering.holds_back(ROOM)
+    later.advance(1.0)
+    assert woken == [ROOM]
+
+
+def test_no_room_is_woken_after_the_end(rooms):
+    gathering, later, woken = rooms
+    gathering.holds_back(ROOM)
+    gathering.holds_back(ROOM)
+    gathering.close()
+    later.advance(5.0)
+    assert woken == []
+    assert later.waiting == 0

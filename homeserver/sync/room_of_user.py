@@ -1,0 +1,46 @@
+"""One user's membership of one room, and how it came about lately."""
+
+from homeserver.core.positions import SyncToken
+from homeserver.sync.member_changes import UNKNOWN
+
+__all__ = ["MembershipChange", "RoomOfUser"]
+
+CHANGES_PER_ROOM_MAX = 50
+
+# (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
+MembershipChange = tuple[int, str | None, str]
+
+
+class RoomOfUser:
+    """One user's membership of one room, and how it came about lately."""
+
+    __slots__ = ("changes", "membership", "position", "room_id")
+
+    def __init__(self, room_id: str, position: int, before: str | None, membership: str) -> None:
+        self.room_id = room_id
+        self.membership = membership
+        self.position = position
+        # A list, since nearly always it is the one: a deque begins with 600 bytes, and there are many rooms.
+        self.changes: list[MembershipChange] = [(position, before, membership)]
+
+    def changed(self, position: int, before: str | None, membership: str) -> None:
+        """Take note of a later member event."""
+        if len(self.changes) == CHANGES_PER_ROOM_MAX:
+            # The oldest goes; what was before the one that is now the oldest takes a look at the database.
+            oldest_position, _, oldest_after = self.changes[1]
+            self.changes[:2] = [(oldest_position, UNKNOWN, oldest_after)]
+        self.changes.append((position, before, membership))
+        self.position = position
+        self.membership = membership
+
+    def changes_after(self, since: SyncToken) -> list[MembershipChange] | None:
+        """The changes after `since`, oldest first; None if not all of them are known."""
+        found: list[MembershipChange] = []
+        for change in reversed(self.changes):
+            if since.covers(change[0]):
+                break
+            if change[1] == UNKNOWN:
+                return None
+            found.append(change)
+        found.reverse()
+        return found
