@@ -33,7 +33,7 @@ const makeRoom = async (page, name, { encrypted }) => {
   await page.getByLabel("Room name").fill(name);
   await page.getByLabel("Enable end-to-end encryption").setChecked(encrypted);
   await page.locator("form").getByRole("button", { name: "Create room" }).click();
-  await open(page, name); // Hydrogen 0.3.1 means to open it by itself, but takes a promise for the room
+  await open(page, name); // COMPAT: Hydrogen 0.3.1 means to open it by itself, but takes a promise for the room
   await page.locator(".RoomView h2").getByText(name).waitFor();
   return decodeURIComponent(page.url().split("/room/")[1]);
 };

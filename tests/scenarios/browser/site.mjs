@@ -10,7 +10,10 @@ const TYPES = {
 };
 
 /** What Hydrogen says in the console though all is well; it asks for what came before dehydrated devices, too. */
-export const OF_HYDROGEN = [/^Service Worker registered$/, /status of 404 .*\/org\.matrix\.msc2697\.v2\/dehydrated_device/];
+export const OF_HYDROGEN = [
+  /^Service Worker registered$/,
+  /status of 404 .*\/org\.matrix\.msc2697\.v2\/dehydrated_device/,
+];
 
 /** Serves it; returns its origin, what visits a page of it, and what ends it. */
 export const serveHydrogen = async () => {
