@@ -54,13 +54,18 @@ class InitialSyncEndpoints:
         # Told twice rather than not at all: what happens from here on is in the event stream after `end`.
         end = self._event_stream.here()
         with_left = request.query_boolean("archived", default=False)
-        rooms = await self._initial_sync.of_user(request.requester, _limit(request), with_left=with_left)
+        reader = await self._event_stream.reader(request.requester.user_id)
+        rooms = await self._initial_sync.of_user(
+            request.requester, _limit(request), with_left=with_left,
+            wants_invite_by=lambda sender: not (reader.blocks_invites or sender in reader.ignored),
+        )  # fmt: skip
+        presence = await self._event_stream.presence(reader)
         rows = await self._reads.account_data_after(request.requester.user_id, 0)
         everywhere = _account_data(row for row in rows if row.room_id is None)
         encoded = [_room(one, (row for row in rows if row.room_id == one.room_id)) for one in rooms]
         return Response(
-            body=b'{"end":"%b","presence":[],"account_data":[%b],"rooms":[%b]}'
-            % (_token(end), everywhere, b",".join(encoded))
+            body=b'{"end":"%b","presence":[%b],"account_data":[%b],"rooms":[%b]}'
+            % (_token(end), b",".join(presence), everywhere, b",".join(encoded))
         )
 
     @endpoint(

@@ -3,7 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidinitialsync
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from homeserver.core.content.member import BAN, INVITE, JOIN, LEAVE
@@ -15,7 +15,7 @@ from homeserver.rooms.history import History, Page, PageRequest
 from homeserver.rooms.sight import Sight
 from homeserver.rooms.state_reads import StateReads
 from storage.interning import Interning
-from storage.tables.events import Events
+from storage.tables.events import Events, StoredEvent
 from storage.tables.memberships import MembershipRow, Memberships
 
 __all__ = ["MESSAGES_MAX", "InitialSync", "RoomSnapshot"]
@@ -86,8 +86,17 @@ class InitialSync:
             await self._history.page(requester, room_id, page) if limit else None,
         )
 
-    async def of_user(self, requester: Requester, limit: int, *, with_left: bool) -> Sequence[RoomSnapshot]:
-        """Every room that the user is in or invited to; where asked for, those that they left as well."""
+    async def of_user(
+        self, requester: Requester, limit: int, *, with_left: bool, wants_invite_by: Callable[[str], bool]
+    ) -> Sequence[RoomSnapshot]:
+        """Every room that the user is in or invited to; where asked for, those that they left as well.
+
+        Args:
+            requester: who asks.
+            limit: of the messages of each room.
+            with_left: also those that were left.
+            wants_invite_by: whether the user wants to hear of the invites of somebody.
+        """
         users = await self._interning.existing("user", (requester.user_id,))
         if requester.user_id not in users:
             return ()
@@ -97,7 +106,9 @@ class InitialSync:
             if row.is_forgotten:
                 continue
             if row.membership == INVITE:
-                snapshots.append(await self._invited(row))
+                stored = await self._events.by_id(row.event_id)
+                if stored is None or wants_invite_by(stored.event.sender):
+                    snapshots.append(_invited(row, stored))
                 continue
             try:
                 snapshots.append(await self.of_room(requester, row.room_id, limit))
@@ -124,7 +135,7 @@ class InitialSync:
         """
         await self._sight.view(room_id, requester.user_id)
 
-    async def _invited(self, row: MembershipRow) -> RoomSnapshot:
-        stored = await self._events.by_id(row.event_id)
-        invite = None if stored is None else client_event(stored.event)
-        return RoomSnapshot(row.room_id, INVITE, is_public=False, invite=invite)
+
+def _invited(row: MembershipRow, stored: StoredEvent | None) -> RoomSnapshot:
+    invite = None if stored is None else client_event(stored.event)
+    return RoomSnapshot(row.room_id, INVITE, is_public=False, invite=invite)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import orjson
 
+from homeserver.core.content.member import INVITE, membership_of
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
 from homeserver.runtime.clock import Clock
 from homeserver.sync.live_users import LiveUser
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
+from homeserver.sync.room_state import MEMBER
 from homeserver.sync.sight import Sights
+from homeserver.sync.streams.presence import Presence
 from homeserver.sync.timeline_event import TimelineEvent
 from homeserver.sync.waiter import Waiter
 
@@ -59,10 +62,19 @@ class EventStream:
         self._notifier = notifier
         self._clock = clock
         self._sights = Sights(reads)
+        self._presence = Presence(notifier.presence)
 
     def here(self) -> SyncToken:
         """The place from which all that is not published yet will be told."""
         return self._notifier.heard
+
+    async def reader(self, user_id: str) -> LiveUser:
+        """What is known of a user who reads: among it, whom they do not want to hear."""
+        return await self._notifier.users.find(user_id)
+
+    async def presence(self, user: LiveUser) -> Sequence[bytes]:
+        """How everybody is whom a user sees and who is not offline: events, encoded."""
+        return await self._presence.everybody(user, self._clock.now_ms())
 
     async def read(self, requester: Requester, since: SyncToken | None, timeout_ms: int) -> Stretch:
         """Tell what happened after `since` in the rooms that the user is in, waiting for it if need be."""
@@ -129,13 +141,19 @@ class EventStream:
             joined = [room_id for room_id, room in user.rooms.items() if room.membership == "join"]
             last = await self._reads.last_positions(joined)
             heard = [room_id for room_id, position in last.items() if not since.covers(position)]
+            # Those that the user was invited to or left since tell at least that.
+            heard += [
+                room_id
+                for room_id, room in user.rooms.items()
+                if room.membership != "join" and not since.covers(room.position)
+            ]
         told: list[_Told] = []
         for room_id in heard:
             noted = rooms.get(room_id)
             told += [
                 one
                 for one in await self._of_room(requester, room_id, since)
-                if (noted is None or one.shown.position in noted) and not _is_ignored(one.shown, user)
+                if (noted is None or one.shown.position in noted) and not _is_unwanted(one.shown, user)
             ]
         return told
 
@@ -153,8 +171,13 @@ class EventStream:
         return [_Told(one, sight.membership(one.position)) for one in shown if sight.sees(one.position)]
 
 
-def _is_ignored(shown: TimelineEvent, user: LiveUser) -> bool:
-    return shown.event.state_key is None and shown.event.sender in user.ignored
+def _is_unwanted(shown: TimelineEvent, user: LiveUser) -> bool:
+    event = shown.event
+    if event.state_key is None:
+        return event.sender in user.ignored
+    if event.type != MEMBER or event.state_key != user.user_id or membership_of(event) != INVITE:
+        return False
+    return user.blocks_invites or event.sender in user.ignored
 
 
 def _encoded(told: _Told, now_ms: int, session_id: int) -> bytes:

@@ -9,7 +9,7 @@ from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
 from homeserver.sync.live_users import LiveUser
 
-__all__ = ["SyncRequest", "Window", "parse_since"]
+__all__ = ["NO_FILTER", "SyncRequest", "Window", "parse_since"]
 
 TIMELINE_LIMIT_DEFAULT = 10
 TIMELINE_LIMIT_MAX = 1_000

@@ -121,6 +121,38 @@ async def test_an_initial_sync_has_every_room_and_where_to_go_on(alice, bob, car
     assert (event["room_id"], event["state_key"]) == (joined, carol.user_id)
 
 
+async def test_an_initial_sync_tells_who_is_here(alice, bob, carol):
+    room = await alice.create(preset="public_chat")
+    await bob.act(room, "join")
+    for user in (bob, carol):
+        await user.ask("PUT", f"/presence/{quote(user.user_id)}/status", {"presence": "online"})
+
+    (event,) = (await alice.get("/initialSync"))["presence"]
+
+    assert (event["type"], event["sender"]) == ("m.presence", bob.user_id)
+    assert event["content"]["presence"] == "online"
+
+
+@pytest.mark.parametrize(
+    ("type_", "content"),
+    [
+        ("m.ignored_user_list", {"ignored_users": {"@bob:localhost": {}}}),
+        ("m.invite_permission_config", {"default_action": "block"}),
+    ],
+)
+async def test_invites_that_nobody_wants_are_not_told(alice, bob, type_, content):
+    end = (await alice.get("/initialSync"))["end"]
+    room = await bob.create()
+    await bob.act(room, "invite", user_id=alice.user_id)
+    assert [one["room_id"] for one in (await alice.get("/initialSync"))["rooms"]] == [room]
+    assert len((await stream(alice, end))["chunk"]) == 1
+    await alice.ask("PUT", f"/user/{quote(alice.user_id)}/account_data/{type_}", content)
+
+    assert (await alice.get("/initialSync"))["rooms"] == []
+    assert (await stream(alice, end))["chunk"] == []
+    assert bob.user_id == "@bob:localhost"
+
+
 async def test_the_stream_tells_each_event_of_the_users_rooms_once(alice, bob):
     room = await alice.create(preset="public_chat")
     other = await bob.create()
