@@ -1,8 +1,11 @@
 """One-time keys in PostgreSQL: whoever claims at the same time, none is handed out twice."""
 
 import asyncio
+import json
+import sys
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,8 @@ ALGORITHM = "signed_curve25519"
 ALICE = "@alice:here"
 DEVICES = [f"D{number}" for number in range(5)]
 KEYS_PER_DEVICE = 10
+_PROCESS = Path(__file__).parent / "claiming_process.py"
+_ROOT = _PROCESS.parents[2]
 
 
 @pytest.fixture
@@ -46,6 +51,41 @@ async def test_two_servers_at_once_never_hand_out_the_same_key(keys):
         assert times[device_id, "F"] == KEYS_PER_DEVICE
         assert await one_time_keys.counts(keys, ALICE, device_id) == one_time_keys.KeyCounts({}, [])
     assert sum(one.is_news for one in claimed if one.key_id == "F") == len(DEVICES), "used once, then again"
+
+
+async def start_claiming(dsn, device_ids):
+    """Start a process that waits for a line and then claims all keys."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, str(_PROCESS), dsn, ALGORITHM, ALICE, *device_ids,
+        env={"PYTHONPATH": str(_ROOT)}, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def test_two_processes_at_once_never_hand_out_the_same_key(keys):
+    more = {(ALGORITHM, f"M{number}"): b'"M"' for number in range(100)}
+    for device_id in DEVICES:
+        await one_time_keys.add(keys, ALICE, device_id, more)
+    processes = [await start_claiming(keys.dsn, some) for some in (DEVICES, DEVICES[::-1])]
+    try:
+        async with asyncio.timeout(60):
+            for process in processes:
+                assert await process.stdout.readline() == b"ready\n"
+            for process in processes:
+                process.stdin.write(b"go\n")
+            answers = await asyncio.gather(*(process.communicate() for process in processes))
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    claimed = [list(map(tuple, json.loads(answer))) for answer, _ in answers]
+
+    each = KEYS_PER_DEVICE + len(more)
+    times = Counter(one for some in claimed for one in some if one[1] != "F")
+    assert len(times) == each * len(DEVICES)
+    assert set(times.values()) == {1}
+    for some in claimed:
+        assert sum(key_id != "F" for _, key_id in some) > KEYS_PER_DEVICE, "both were at it"
 
 
 async def test_a_key_that_somebody_is_taking_is_passed_over_and_comes_back_if_they_fail(keys):
