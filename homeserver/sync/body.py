@@ -10,7 +10,7 @@ from homeserver.core.positions import SyncToken, pagination_token
 from homeserver.sync.request import Window
 from homeserver.sync.sight import Sight
 from homeserver.sync.timeline import Timeline
-from homeserver.sync.timeline_event import TimelineEvent, event_json
+from homeserver.sync.timeline_event import TimelineEvent
 
 __all__ = ["Body", "room_part", "selected"]
 
@@ -149,7 +149,7 @@ def _timeline_events(window: Window, timeline: Timeline, sight: Sight | None) ->
 def _state_events(wanted: Filter, events: Iterable[Event]) -> list[bytes]:
     if wanted.event_format == "federation":
         return [event.canonical for event in events]
-    told = [event_json(event) for event in events]
+    told = [event.sync_json for event in events]
     return told if wanted.event_fields is None else selected(told, wanted.event_fields)
 
 

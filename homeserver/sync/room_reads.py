@@ -269,10 +269,9 @@ def _shown(
             place = Place(room_nid, position)
             shown.is_current = place in replaced
             shown.replaces = replaced.get(place)
-        key = keys.get(event.event_id)
-        if key is not None:
+        if event.event_id in keys:
             shown.session_id = session_id
-            shown.transaction_id = transaction_id_in(key, event.room_id, event.type)
+            shown.transaction_id = transaction_id_in(keys[event.event_id], event.room_id, event.type)
         elif event.event_id in delay_ids:
             shown.session_id, shown.delay_id = session_id, delay_ids[event.event_id]
         if flags & _BRANCHED:

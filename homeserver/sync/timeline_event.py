@@ -14,7 +14,7 @@ __all__ = ["TimelineEvent", "event_json"]
 
 def event_json(event: Event) -> bytes:
     """An event of the `state` part of a room: no room ID (the response says it), nothing unsigned."""
-    return client_event(event, room_id=False)
+    return event.sync_json
 
 
 class TimelineEvent:
@@ -150,13 +150,17 @@ class TimelineEvent:
         return b"," + orjson.dumps(dict(told))[1:-1] if told else b""
 
     def _encode_static(self) -> bytes:
-        self._sticky_until_ms = sticky_until_ms(self.event, self.position)
+        event = self.event
+        if self.replaces is None and event.redacted_because is None and event.sticky is None:
+            self._sticky_until_ms = 0
+            return b""  # nearly always
+        self._sticky_until_ms = sticky_until_ms(event, self.position)
         parts = [b""]
         if self.replaces is not None:
             parts.append(b'"replaces_state":' + orjson.dumps(self.replaces))
         if self._replaced is not None:
             parts.append(b'"prev_content":' + orjson.dumps(self._replaced.content))
             parts.append(b'"prev_sender":' + orjson.dumps(self._replaced.sender))
-        if self.event.redacted_because is not None:
-            parts.append(b'"redacted_because":' + client_event(self.event.redacted_because))
+        if event.redacted_because is not None:
+            parts.append(b'"redacted_because":' + client_event(event.redacted_because))
         return b",".join(parts)

@@ -119,16 +119,17 @@ class Memberships:
         Of any members, if there are more than `limit`.
         """
         rows = await self._database.fetch(
-            "SELECT number, text, membership, position FROM (SELECT asked.number, member.* FROM"
+            "SELECT number, array_agg(text), array_agg(membership), array_agg(position) FROM"
+            " (SELECT number, text, membership, position FROM (SELECT asked.number, member.* FROM"
             " unnest(%b::bigint[]) WITH ORDINALITY AS asked (room_nid, number) CROSS JOIN LATERAL"
             " (SELECT user_nid, membership, position FROM memberships"
             " WHERE memberships.room_nid = asked.room_nid LIMIT %b::bigint) AS member OFFSET 0) AS found"
-            " JOIN interned_users ON nid = user_nid ORDER BY position",
+            " JOIN interned_users ON nid = user_nid ORDER BY position) AS found GROUP BY number",
             list(room_nids), limit,
         )  # fmt: skip
         found: list[list[tuple[str, str, int]]] = [[] for _ in room_nids]
-        for number, user_id, membership, position in rows:
-            found[number - 1].append((user_id, membership, position))
+        for number, user_ids, memberships, positions in rows:
+            found[number - 1] = list(zip(user_ids, memberships, positions, strict=True))
         return found
 
     async def counts(self, room_nid: int) -> tuple[int, int]:

@@ -33,6 +33,8 @@ def client_event(event: Event, *, unsigned: bytes | None = None, room_id: bool =
         unsigned: its `unsigned` as JSON, which differs from reader to reader; see `unsigned_json`.
         room_id: False inside of a `/sync` response, where the room is known.
     """
+    if unsigned is None and not room_id:
+        return event.sync_json
     prefix = event.client_prefix if room_id else event.sync_prefix
     if unsigned is None:
         return prefix + b"}"

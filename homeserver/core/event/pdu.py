@@ -221,6 +221,13 @@ class Event:
         return prefix
 
     @property
+    def sync_json(self) -> bytes:
+        """Client JSON without `room_id` and `unsigned`."""
+        if self._sync_prefix is None and self._head is not None:
+            return _encode_head(self._head)
+        return self.sync_prefix + b"}"
+
+    @property
     def client_prefix(self) -> bytes:
         """Client JSON without `unsigned` and the closing brace."""
         return self.sync_prefix + b',"room_id":' + encode_plain(self.room_id)
