@@ -87,7 +87,6 @@ async def test_keys_are_kept_and_fetched_again_once_they_change(world, browser):
     await world.sign_in(world.browser())
     assert world.provider.asked.count(("GET", "/certs")) == 1
     world.provider.rotate()
-    world.clock.advance(30_000)
 
     assert is_signed_in(await world.sign_in(world.browser()))
     assert world.provider.asked.count(("GET", "/certs")) == 2
@@ -96,11 +95,16 @@ async def test_keys_are_kept_and_fetched_again_once_they_change(world, browser):
 
 async def test_unknown_keys_do_not_make_the_server_ask_again_and_again(world, browser):
     await world.sign_in(browser)
+    published = world.provider.keys
     world.provider.rotate()
+    world.provider._certs = lambda _body, _headers: (200, {"keys": [published[0].as_dict(private=False)]})
 
     for _ in range(3):
         assert (await world.sign_in(world.browser())).status == 403
-    assert world.provider.asked.count(("GET", "/certs")) == 1
+    assert world.provider.asked.count(("GET", "/certs")) == 2
+    world.clock.advance(30_000)
+    assert (await world.sign_in(world.browser())).status == 403
+    assert world.provider.asked.count(("GET", "/certs")) == 3
 
 
 async def test_a_key_that_was_withdrawn_is_good_for_an_hour_at_most(world, browser):

@@ -102,6 +102,74 @@ def test_what_cannot_be_is_refused(given, key):
     assert [mistake.key for mistake in caught.value.mistakes] == [key]
 
 
+PROVIDER = {"id": "company", "issuer": "https://sso.example.org", "client_id": "isthmus"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({}, []),
+        ({"id": ""}, ["id"]),
+        ({"id": "a b"}, ["id"]),
+        ({"id": "x" * 65}, ["id"]),
+        ({"issuer": "http://sso.example.org"}, ["issuer"]),
+        ({"issuer": "http://127.0.0.1:8080/realms/company"}, []),
+        ({"client_secret_file": "/nowhere/to/be/found"}, ["client_secret_file"]),
+        ({"client_secret": "a", "client_secret_file": __file__}, ["client_secret_file"]),
+        ({"client_authentication": "jwt"}, ["client_authentication"]),
+        ({"scopes": ["profile"]}, ["scopes"]),
+        ({"scopes": ["openid", "a b"]}, ["scopes"]),
+        ({"algorithms": ["none"]}, ["algorithms"]),
+        ({"algorithms": ["HS256"]}, ["algorithms"]),
+        ({"algorithms": []}, ["algorithms"]),
+        ({"icon": "https://sso.example.org/icon.png"}, ["icon"]),
+        ({"brand": "Our Brand"}, ["brand"]),
+        ({"new_accounts": "sometimes"}, ["new_accounts"]),
+        ({"discovery": False}, ["authorization_endpoint", "token_endpoint", "jwks_uri"]),
+        ({"token_endpoint": "sso.example.org"}, ["token_endpoint"]),
+        ({"issuer": "nowhere", "scopes": [], "redirect": 1}, ["redirect", "issuer", "scopes"]),
+    ],
+)
+def test_mistakes_in_a_provider_are_all_told(changes, keys):
+    given = {"sign_in": {"providers": [PROVIDER | changes]}}
+    told = []
+    try:
+        assert parse(given).sign_in.providers[0].client_id == "isthmus"
+    except ConfigurationError as error:
+        told = [mistake.key for mistake in error.mistakes]
+
+    assert told == [f"sign_in.providers[0].{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({"sign_in": {"providers": [{}]}}, "sign_in.providers[0].id"),
+        ({"sign_in": {"providers": [PROVIDER, PROVIDER]}}, "sign_in.providers[1].id"),
+        ({"sign_in": {"providers": [PROVIDER]}, "oauth": {"enabled": False}}, "oauth.enabled"),
+        ({"sign_in": {"trusted_redirects": ["app.example.org"]}}, "sign_in.trusted_redirects"),
+        ({"sign_in": {"trusted_redirects": ["https://app.example.org/?a=b"]}}, "sign_in.trusted_redirects"),
+    ],
+)
+def test_what_providers_cannot_be_together_is_refused(given, key):
+    with pytest.raises(ConfigurationError) as caught:
+        parse(given)
+
+    assert key in [mistake.key for mistake in caught.value.mistakes]
+
+
+def test_a_mistake_in_a_provider_comes_with_an_example():
+    with pytest.raises(ConfigurationError, match=r"for example 'https://sso\.example\.org/realms/company'"):
+        parse({"sign_in": {"providers": [PROVIDER | {"issuer": "nowhere"}]}})
+
+
+def test_the_secret_of_a_provider_is_hidden_in_a_dump_which_reads_back():
+    configuration = parse({"sign_in": {"providers": [PROVIDER | {"client_secret": "sesame"}]}})
+
+    assert "sesame" not in dump(configuration)
+    assert parse(tomllib.loads(dump(configuration, secrets=True))) == configuration
+
+
 def test_the_environment_overrides_the_file_and_keeps_the_other_keys(tmp_path):
     file = tmp_path / "isthmus.toml"
     file.write_text("[rate_limits.login]\nburst = 3\n")

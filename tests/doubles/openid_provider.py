@@ -232,5 +232,7 @@ class HttpProvider:
             return 303, b"", f"Location: {self.provider.authorize(site + path)}\r\n"
         if not path.startswith("/realms/company/"):
             return 404, b"", ""  # a browser wants an icon
+        if self.provider.is_down:
+            return 503, b"", ""
         status, answer = self.provider._answer(method, site + path, body, headers)
         return status, answer, "Content-Type: application/json\r\n"

@@ -26,7 +26,7 @@ __all__ = ["KEPT_MS", "ProviderDocuments", "SigningKey"]
 KEPT_MS = 3_600_000
 """After so long a document is fetched anew: keys that a provider has withdrawn are good no longer."""
 KEYS_AGAIN_MS_MIN = 30_000
-"""Keys are not fetched again sooner, whatever keys tokens name."""
+"""Because a token names an unknown key, keys are not fetched again sooner."""
 FAILURE_KEPT_MS = 5_000
 """A provider that does not answer is not asked again sooner: nobody waits for it behind somebody else."""
 
@@ -66,6 +66,7 @@ class ProviderDocuments:
         self._lock = asyncio.Lock()
         self._metadata: tuple[int, ProviderMetadata] | None = None
         self._keys: tuple[int, Sequence[SigningKey]] | None = None
+        self._again_ms: int | None = None
         self._failed_ms: int | None = None
 
     async def metadata(self) -> ProviderMetadata:
@@ -101,8 +102,10 @@ class ProviderDocuments:
             kept, now_ms = self._keys, self._clock.monotonic_ms()
             if kept is not None and now_ms - kept[0] < KEPT_MS:
                 found = _choose(kept[1], key_id, algorithm)
-                if found is not None or now_ms - kept[0] < KEYS_AGAIN_MS_MIN:
+                again_ms = self._again_ms
+                if found is not None or (again_ms is not None and now_ms - again_ms < KEYS_AGAIN_MS_MIN):
                     return found
+                self._again_ms = now_ms
             keys = _keys_of(await self._fetch(jwks_uri))
             self._keys = (now_ms, keys)
             return _choose(keys, key_id, algorithm)
