@@ -87,7 +87,7 @@ class AccountModerationEndpoints:
         """Tell from where a user was last seen: to themselves, and to administrators."""
         user_id = request.parameters["userId"]
         if user_id != request.requester.user_id:
-            await self._moderation.state_of(request.requester, user_id)
+            await self._moderation.find(request.requester, user_id)
         devices = {
             row.device_id: {
                 "sessions": [

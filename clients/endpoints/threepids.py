@@ -12,7 +12,7 @@ from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 
-__all__ = ["AddBody", "AddressBody", "BindBody", "ThreepidsEndpoints"]
+__all__ = ["AddBody", "AddressBody", "BindBody", "OlderBindBody", "ThreepidsEndpoints"]
 
 _API = "https://spec.matrix.org/v1.19/client-server-api/"
 _3PID = "/_matrix/client/v3/account/3pid"
@@ -33,6 +33,12 @@ class BindBody(msgspec.Struct):
     client_secret: str
     id_server: str
     id_access_token: str
+
+
+class OlderBindBody(msgspec.Struct):
+    """The same, as clients sent it at first."""
+
+    three_pid_creds: BindBody
 
 
 class AddressBody(msgspec.Struct):
@@ -101,11 +107,16 @@ class ThreepidsEndpoints:
     )  # fmt: skip
     async def bind_threepid(self, request: Request) -> Response:
         """Have an identity server tell others of an address that was validated there."""
-        body: BindBody = request.body
-        await self._identity_servers.bind(
-            request.requester.user_id, body.id_server, body.id_access_token, body.sid, body.client_secret
-        )
-        return json_response({})
+        return await self._bind(request.requester.user_id, request.body)
+
+    @endpoint(
+        "POST", _3PID, rate_limit=RateLimit.PROFILE, body=OlderBindBody,
+        spec=_API + "#post_matrixclientv3account3pid",
+    )  # fmt: skip
+    async def bind_threepid_as_before(self, request: Request) -> Response:
+        """Do the same for older clients: the specification has it as deprecated."""
+        body: OlderBindBody = request.body
+        return await self._bind(request.requester.user_id, body.three_pid_creds)
 
     @endpoint(
         "POST", _3PID + "/unbind", rate_limit=RateLimit.PROFILE, body=AddressBody,
@@ -118,6 +129,12 @@ class ThreepidsEndpoints:
         user_id = request.requester.user_id
         unbound = await self._identity_servers.unbind(user_id, body.medium, address, body.id_server)
         return _unbind_result(is_unbound=unbound)
+
+    async def _bind(self, user_id: str, creds: BindBody) -> Response:
+        await self._identity_servers.bind(
+            user_id, creds.id_server, creds.id_access_token, creds.sid, creds.client_secret
+        )
+        return json_response({})
 
     async def _add(self, user_id: str, sid: str, client_secret: str, auth: object) -> Response:
         await self._reauthentication.require(user_id, "add an address", auth, parameters=[sid])

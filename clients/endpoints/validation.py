@@ -10,7 +10,7 @@ from homeserver.accounts.account_messages import VALIDATE_PATH, AccountMessages
 from homeserver.accounts.addresses import EMAIL, MSISDN, canonical_email, canonical_phone
 from homeserver.accounts.threepids import Threepids
 from homeserver.accounts.validations import ADD, REGISTER, RESET, ValidationRequest, Validations
-from homeserver.core.errors import MatrixError, ThreepidDenied
+from homeserver.core.errors import MatrixError, ThreepidDenied, ThreepidMediumNotSupported
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.errors import status_of
 from homeserver.http.request import Request
@@ -182,7 +182,8 @@ class ValidationEndpoints:
 
     async def _request(self, asked: ValidationRequest) -> str:
         if not self._messages.can_reach(asked.medium):
-            raise ThreepidDenied("This server sends no messages of that kind.")
+            kind = ThreepidMediumNotSupported if asked.purpose == ADD else ThreepidDenied
+            raise kind("This server sends no messages of that kind.")
         return await self._threepids.begin(asked)
 
 

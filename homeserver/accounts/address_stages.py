@@ -86,7 +86,8 @@ class AddressStages:
         """Take a code that somebody typed on the page of a stage.
 
         Raises:
-            ThreepidAuthFailed: it is not what was sent, or too many were tried.
+            SessionExpired: there is no such validation (any more), or too many codes were tried.
+            TokenIncorrect: it is not what was sent.
         """
         await self._validations.submit(sid, client_secret, code)
 

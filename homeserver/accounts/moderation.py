@@ -28,14 +28,15 @@ class AccountModeration:
         self._access_tokens = access_tokens
         self._server_name = server_name
 
-    async def state_of(self, requester: Requester, user_id: str) -> AccountState:
-        """What an account is.
+    async def find(self, requester: Requester, user_id: str) -> AccountState:
+        """What any account is, for administrators.
 
         Raises:
-            Forbidden: it is another administrator's, or the requester is none.
+            Forbidden: the requester is none.
             InvalidParam: it is no user ID, or of another server.
             NotFound: there is no such account, or it is deactivated.
         """
+        # Before anything is looked up: nobody else learns who has an account.
         if not requester.is_admin:
             raise Forbidden("Only administrators of this server may do this.")
         try:
@@ -47,6 +48,17 @@ class AccountModeration:
         state = await account_states.find(self._database, user_id)
         if state is None or state.is_deactivated:
             raise NotFound("There is no such user.")
+        return state
+
+    async def state_of(self, requester: Requester, user_id: str) -> AccountState:
+        """What an account is that the requester may restrict.
+
+        Raises:
+            Forbidden: it is another administrator's, or the requester is none.
+            InvalidParam: it is no user ID, or of another server.
+            NotFound: there is no such account, or it is deactivated.
+        """
+        state = await self.find(requester, user_id)
         if state.is_admin and user_id != requester.user_id:
             raise Forbidden("The user is another administrator.")
         return state

@@ -11,7 +11,13 @@ from typing import Protocol
 
 from homeserver.accounts.addresses import EMAIL
 from homeserver.accounts.token_format import hash_of
-from homeserver.core.errors import InvalidParam, LimitExceeded, ThreepidAuthFailed
+from homeserver.core.errors import (
+    InvalidParam,
+    LimitExceeded,
+    SessionExpired,
+    ThreepidAuthFailed,
+    TokenIncorrect,
+)
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.randomness import Randomness
 from homeserver.runtime.token_bucket import TokenBucket
@@ -114,13 +120,14 @@ class Validations:
         """Bring a secret back; returns where the browser is to go then, if anywhere.
 
         Raises:
-            ThreepidAuthFailed: it is not the secret, there is no such validation, or too many were tried.
+            SessionExpired: there is no such validation (any more), or too many secrets were tried.
+            TokenIncorrect: it is not the secret.
         """
         row = await self._find(sid, client_secret)
         if row is None or not await threepids.count_try(self._database, sid, _TRIES_MAX):
-            raise ThreepidAuthFailed("There is no such validation (any more); begin again.")
+            raise SessionExpired("There is no such validation (any more); begin again.")
         if not hmac.compare_digest(row.token_hash, hash_of(token)):
-            raise ThreepidAuthFailed("That is not what was sent to the address.")
+            raise TokenIncorrect("That is not what was sent to the address.")
         await threepids.set_validated(self._database, sid, self._clock.now_ms())
         return row.next_link
 

@@ -15,10 +15,11 @@ __all__ = [
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidSignature", "InvalidUsername",
     "InviteBlocked", "KeyTooLarge", "LimitExceeded", "LockedOut", "MatrixError", "MethodNotAllowed",
     "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse",
-    "ServerNotTrusted", "ThreepidAuthFailed", "ThreepidDenied", "ThreepidInUse", "TooLarge",
-    "UnableToAuthoriseJoin", "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos",
-    "UnknownToken", "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
-    "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
+    "ServerNotTrusted", "SessionExpired", "ThreepidAuthFailed", "ThreepidDenied", "ThreepidInUse",
+    "ThreepidMediumNotSupported", "TokenIncorrect", "TooLarge", "UnableToAuthoriseJoin",
+    "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken", "Unrecognized",
+    "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "UserSuspended", "WeakPassword",
+    "WrongRoomKeysVersion",
 ]  # fmt: skip
 
 
@@ -181,6 +182,12 @@ class ServerNotTrusted(MatrixError):
     errcode = "M_SERVER_NOT_TRUSTED"
 
 
+class SessionExpired(MatrixError):
+    """The validation of an address took too long, or too many tries; begin again."""
+
+    errcode = "M_SESSION_EXPIRED"
+
+
 class ThreepidAuthFailed(MatrixError):
     """An address was not shown to be the user's."""
 
@@ -197,6 +204,18 @@ class ThreepidInUse(MatrixError):
     """Another account has the address."""
 
     errcode = "M_THREEPID_IN_USE"
+
+
+class ThreepidMediumNotSupported(MatrixError):
+    """This server adds no addresses of that kind."""
+
+    errcode = "M_THREEPID_MEDIUM_NOT_SUPPORTED"
+
+
+class TokenIncorrect(MatrixError):
+    """What was sent to an address is something else."""
+
+    errcode = "M_TOKEN_INCORRECT"
 
 
 class TooLarge(MatrixError):

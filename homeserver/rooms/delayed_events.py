@@ -23,6 +23,7 @@ from homeserver.core.errors import (
     NotFound,
     Unavailable,
     UnknownError,
+    UserSuspended,
 )
 from homeserver.core.requester import Requester
 from homeserver.rooms.commands import Draft, Origin
@@ -33,7 +34,7 @@ from homeserver.runtime.observation import Failure, Observer
 from homeserver.runtime.randomness import Randomness
 from homeserver.runtime.tasks import end_if_cancelled
 from storage.pool import Database
-from storage.tables import delayed_events
+from storage.tables import account_states, delayed_events
 from storage.tables.delayed_events import DelayedEvent
 
 __all__ = ["ACTIONS", "WAITING_PER_USER_MAX", "DelayTooLong", "DelayedEvents", "check_action"]
@@ -259,6 +260,9 @@ class DelayedEvents:
             await self._finalise(one, event_id=event_id)
 
     async def _send(self, one: DelayedEvent) -> str:
+        account = await account_states.find(self._database, one.user_id)
+        if account is None or account.is_suspended or account.is_locked or account.is_deactivated:
+            raise UserSuspended("Whoever wanted this sent may not send any more.")
         requester = Requester(one.user_id, one.device_id, _SESSION_ID)
         content = orjson.loads(one.content)
         if one.state_key is not None:

@@ -71,7 +71,7 @@ async def test_a_deactivated_account_is_gone(rooms_server, alice, bob):
     async def has_left():
         return alice.user_id not in (await bob.get(f"/rooms/{quote(room_id)}/joined_members"))["joined"]
 
-    assert answer == {"id_server_unbind_result": "no-support"}
+    assert answer == {"id_server_unbind_result": "success"}
     assert (await whoami(alice))[1]["errcode"] == "M_UNKNOWN_TOKEN"
     assert (await log_in(rooms_server, alice))[1]["errcode"] == "M_FORBIDDEN"
     assert await settled(has_left)
@@ -250,6 +250,33 @@ async def test_whois_tells_from_where_a_user_was_seen(admin, alice, bob):
     assert device["sessions"][0]["connections"][0]["ip"] == "127.0.0.1"
     assert same["devices"].keys() == own["devices"].keys()
     assert (await bob.try_("GET", f"/admin/whois/{alice.user_id}"))[1] == "M_FORBIDDEN"
+
+
+async def test_whois_tells_administrators_of_each_other_too(rooms_server, admin, alice):
+    await rooms_server.database.execute(
+        "UPDATE accounts SET is_admin = true WHERE user_id = %b", alice.user_id
+    )
+    await alice.get("/account/whoami")
+
+    assert (await admin.get(f"/admin/whois/{alice.user_id}"))["user_id"] == alice.user_id
+    assert await admin.try_("GET", "/admin/whois/@nobody:localhost") == (404, "M_NOT_FOUND")
+    assert await admin.try_("GET", "/admin/whois/@alice:elsewhere.org") == (400, "M_INVALID_PARAM")
+
+
+@pytest.mark.parametrize("kind", ["lock", "suspend"])
+async def test_what_was_to_be_sent_later_is_not_sent_by_who_is_kept_from_sending(
+    rooms_server, admin, alice, bob, kind
+):
+    room_id = await bob.create(preset="public_chat")
+    await alice.act(room_id, "join")
+    path = alice.send_path(room_id, None, "m.room.message") + "?org.matrix.msc4140.delay=60000"
+    delay_id = (await alice.ask("PUT", path, {"msgtype": "m.text", "body": "x"}))["delay_id"]
+    await set_state(admin, kind, alice)
+    path = f"/_matrix/client/unstable/org.matrix.msc4140/delayed_events/{delay_id}/send"
+    status, answer = await rooms_server.call("POST", path, {})
+
+    assert (status, answer["errcode"]) == (403, "M_USER_SUSPENDED")
+    assert await bob.texts(room_id) == []
 
 
 @pytest.fixture

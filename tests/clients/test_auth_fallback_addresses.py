@@ -88,7 +88,7 @@ async def test_an_account_is_made_with_a_phone_number_in_a_browser(server):
     done = await stage.submit(wrong, code=text[:6])
 
     assert number == "442079460018"
-    assert (wrong.status, done.status) == (403, 200)
+    assert (wrong.status, done.status) == (400, 200)
     assert (await stage.ask())[0] == 200
 
 

@@ -73,6 +73,14 @@ async def test_a_bound_address_is_forgotten_where_it_was_bound(alice, identity):
     assert again == (200, NO_SUPPORT)
 
 
+async def test_the_older_way_to_bind_does_the_same(alice, identity):
+    creds = {"sid": "1", "client_secret": "s", "id_server": ID, "id_access_token": "token"}
+
+    assert await alice.try_("POST", "/account/3pid", {"three_pid_creds": creds}) == (200, {})
+    assert identity.bound[ID] == {EMAIL: alice.user_id}
+    assert await alice.try_("POST", "/account/3pid", {"three_pid_creds": {}}) == (400, "M_BAD_JSON")
+
+
 async def test_what_is_bound_is_remembered_over_a_restart(server, alice, identity):
     await bind(alice)
     await server.restart()
