@@ -17,11 +17,16 @@ MEMBERSHIP_UPSERT = Statement(
         " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::bigint[],"
         " %b::boolean[], %b::boolean[]) ON CONFLICT (room_nid, user_nid) DO UPDATE SET"
         " membership = excluded.membership, event_id = excluded.event_id, position = excluded.position,"
-        " is_forgotten = excluded.is_forgotten, is_local = excluded.is_local"
+        " is_forgotten = excluded.is_forgotten"
+        " OR memberships.is_forgotten AND excluded.membership IN ('ban', 'leave'),"
+        " is_local = excluded.is_local"
     ),
     keys=(0, 1),
 )
-"""Columns: room_nid, user_nid, membership, event_id, position, is_forgotten, is_local."""
+"""Columns: room_nid, user_nid, membership, event_id, position, is_forgotten, is_local.
+
+Who is banned from a room that they have forgotten, or let in again, has forgotten it still.
+"""
 
 FORGET = Statement(
     name="forgotten",
@@ -124,7 +129,7 @@ class Memberships:
             " unnest(%b::bigint[]) WITH ORDINALITY AS asked (room_nid, number) CROSS JOIN LATERAL"
             " (SELECT user_nid, membership, position FROM memberships"
             " WHERE memberships.room_nid = asked.room_nid LIMIT %b::bigint) AS member OFFSET 0) AS found"
-            " JOIN interned_users ON nid = user_nid ORDER BY position) AS found GROUP BY number",
+            " JOIN interned_users ON nid = user_nid ORDER BY number, position) AS found GROUP BY number",
             list(room_nids), limit,
         )  # fmt: skip
         found: list[list[tuple[str, str, int]]] = [[] for _ in room_nids]
