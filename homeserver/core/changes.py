@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from homeserver.core.event.pdu import Event
 
 __all__ = [
-    "AccountDataChange", "Change", "DeviceListChange", "EventChange", "KeyCountsChange", "PresenceChange",
-    "ReceiptChange", "StickyChange", "ThreadSubscriptionChange", "ToDeviceChange", "TypingChange",
+    "AccountDataChange", "Change", "DeviceListChange", "EventChange", "ForgetChange", "KeyCountsChange",
+    "PresenceChange", "ReceiptChange", "StickyChange", "ThreadSubscriptionChange", "ToDeviceChange",
+    "TypingChange",
 ]  # fmt: skip
 
 _MEMBER = "m.room.member"
@@ -127,6 +128,19 @@ class DeviceListChange(Change):
 
     user_id: str
     told_to: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ForgetChange(Change):
+    """A user wants to hear no more of a room that they have left.
+
+    Attributes:
+        room_id: the room.
+        user_id: who.
+    """
+
+    room_id: str
+    user_id: str
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from homeserver.core.changes import ForgetChange
 from homeserver.core.content.member import BAN, INVITE, JOIN, KNOCK, LEAVE, membership_in, membership_of
 from homeserver.core.errors import BadJson, Forbidden, InvalidParam, NotFound, UnknownError
 from homeserver.core.identifiers import parse_user_id
@@ -210,6 +211,8 @@ class Membership:
         write = Write(order_key=room_id)
         write.add(FORGET, actor.room_nid, user_nid)
         write.add(THREAD_SUBSCRIPTIONS_FORGET, requester.user_id, room_id)
+        position = self._registry.journal.next_position()
+        write.changes.append(ForgetChange(position, room_id, requester.user_id))
         # A client that goes away must not cancel the future: that would look like a failed write.
         await asyncio.shield(self._registry.append(actor, write))
 

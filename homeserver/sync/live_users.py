@@ -11,6 +11,7 @@ import orjson
 from homeserver.core.changes import (
     AccountDataChange,
     EventChange,
+    ForgetChange,
     ReceiptChange,
     StickyChange,
     ThreadSubscriptionChange,
@@ -48,7 +49,7 @@ class LiveUser:
 
     Attributes:
         user_id: whose it is.
-        rooms: every room that the user has a membership of, forgotten ones excepted.
+        rooms: every room that the user has a membership of.
         account_data: what of it changed lately.
         ignored: whom the user does not want to hear.
         blocks_invites: the user does not want to be invited.
@@ -186,13 +187,13 @@ class LiveUser:
 
 
 class _Loading:
-    """A user whose rooms are being read: the member events and account data that come meanwhile."""
+    """A user whose rooms are being read: what comes meanwhile of memberships and account data."""
 
     __slots__ = ("account_data", "done", "missed")
 
     def __init__(self, done: "asyncio.Future[LiveUser]") -> None:
         self.done = done
-        self.missed: list[EventChange] = []
+        self.missed: list[EventChange | ForgetChange] = []
         self.account_data: dict[str, AccountDataChange] = {}  # what is heeded, by type
 
 
@@ -303,6 +304,14 @@ class LiveUsers:
             user.threads.take_in(change)
             user.ring()
 
+    def take_in_forgetting(self, change: ForgetChange) -> None:
+        """Remember that a user wants to hear no more of a room."""
+        user, loading = self._users.get(change.user_id), self._loading.get(change.user_id)
+        if loading is not None:
+            loading.missed.append(change)
+        if user is not None and change.room_id in user.rooms:
+            user.rooms[change.room_id].forget()
+
     async def _load(self, user_id: str, loading: _Loading) -> None:
         try:
             rows = await self._reads.memberships_of(user_id)
@@ -321,15 +330,19 @@ class LiveUsers:
             user.heed(account_data)
         self._put(user, rows)
         for change in loading.missed:
-            self._apply(user, change)
+            if isinstance(change, EventChange):
+                self._apply(user, change)
+            elif change.room_id in user.rooms:
+                user.rooms[change.room_id].forget()
         loading.done.set_result(user)
 
     def _put(self, user: LiveUser, rows: Iterable[MembershipRow]) -> None:
         for row in rows:
-            if not row.forgotten:
-                user.rooms[row.room_id] = RoomOfUser(row.room_id, row.position, UNKNOWN, row.membership)
-                if row.membership == "join":
-                    self._joined.setdefault(row.room_id, set()).add(user)
+            user.rooms[row.room_id] = RoomOfUser(
+                row.room_id, row.position, UNKNOWN, row.membership, is_forgotten=row.forgotten
+            )
+            if row.membership == "join":
+                self._joined.setdefault(row.room_id, set()).add(user)
         self._users[user.user_id] = user
         if len(self._users) > self._users_max:
             self._push_out()

@@ -8,6 +8,7 @@ from homeserver.core.changes import (
     Change,
     DeviceListChange,
     EventChange,
+    ForgetChange,
     KeyCountsChange,
     PresenceChange,
     ReceiptChange,
@@ -132,6 +133,8 @@ class Notifier:
             self.key_counts.take_in(change)
         elif isinstance(change, ThreadSubscriptionChange):
             self.users.take_in_thread_subscription(change)
+        elif isinstance(change, ForgetChange):
+            self.users.take_in_forgetting(change)
 
     def _take_in_event(self, change: EventChange) -> None:
         if change.is_withheld and not (change.resets or change.removed):

@@ -6,6 +6,7 @@ from homeserver.sync.member_changes import UNKNOWN
 __all__ = ["MembershipChange", "RoomOfUser"]
 
 CHANGES_PER_ROOM_MAX = 50
+GONE = frozenset({"ban", "leave"})
 
 # (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
 MembershipChange = tuple[int, str | None, str]
@@ -14,10 +15,13 @@ MembershipChange = tuple[int, str | None, str]
 class RoomOfUser:
     """One user's membership of one room, and how it came about lately."""
 
-    __slots__ = ("changes", "membership", "position", "room_id")
+    __slots__ = ("changes", "is_forgotten", "membership", "position", "room_id")
 
-    def __init__(self, room_id: str, position: int, before: str | None, membership: str) -> None:
+    def __init__(
+        self, room_id: str, position: int, before: str | None, membership: str, *, is_forgotten: bool = False
+    ) -> None:
         self.room_id = room_id
+        self.is_forgotten = is_forgotten  # the user left and wants to hear no more of it
         self.membership = membership
         self.position = position
         # A list, since nearly always it is the one: a deque begins with 600 bytes, and there are many rooms.
@@ -32,6 +36,12 @@ class RoomOfUser:
         self.changes.append((position, before, membership))
         self.position = position
         self.membership = membership
+        if membership not in GONE:
+            self.is_forgotten = False
+
+    def forget(self) -> None:
+        """Take note that the user wants to hear no more of the room, if they are out of it."""
+        self.is_forgotten = self.membership in GONE
 
     def changes_after(self, since: SyncToken) -> list[MembershipChange] | None:
         """The changes after `since`, oldest first; None if not all of them are known."""

@@ -29,6 +29,7 @@ _SECTIONS = {
     "leave": Section.LEAVE,
     "ban": Section.LEAVE,
 }
+_GONE_BEFORE = frozenset({None, "ban", "leave"})
 
 
 @dataclass(slots=True)  # not frozen, for its cost
@@ -138,13 +139,15 @@ async def _span_of(window: Window, room: RoomOfUser, reads: SyncReads) -> Span |
         return Span(room.room_id, Section.JOIN, position, anew=anew, is_back=is_back)
     if section is Section.LEAVE and before is None and not was_joined and membership != "ban":
         return None  # came and went between two syncs; the client never knew of the room
-    if section is None:
-        return None
+    if section is None or (room.is_forgotten and before in _GONE_BEFORE):
+        return None  # a client that may show it still hears of the leaving, although it was forgotten
     anew = before != "join" or any(after == "join" and held != "join" for _, held, after in changes)
     return Span(room.room_id, section, position, anew=anew, was_joined=was_joined)
 
 
 async def _complete_span(window: Window, room: RoomOfUser, reads: SyncReads) -> Span | None:
+    if room.is_forgotten:
+        return None
     position, membership = room.position, room.membership
     if not window.now.covers(position):
         known = [change for change in await _history(window, room, reads) if window.now.covers(change[0])]

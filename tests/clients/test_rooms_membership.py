@@ -178,8 +178,11 @@ async def test_a_room_is_forgotten_once_it_is_left(alice, bob, room):
     assert await bob.try_act(room, "forget") == (400, "M_UNKNOWN")
     await bob.act(room, "leave")
     assert (await bob.messages(room))["chunk"]
+    archive = "/sync?filter=" + quote('{"room":{"include_leave":true}}')
+    assert room in (await bob.get(archive))["rooms"]["leave"]
     await bob.act(room, "forget")
 
+    assert "rooms" not in await bob.get(archive)
     assert await bob.try_("GET", f"/rooms/{quote(room)}/messages?dir=b") == FORBIDDEN
     assert await bob.try_("GET", f"/rooms/{quote(room)}/state") == FORBIDDEN
     await bob.act(room, "join")

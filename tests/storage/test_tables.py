@@ -256,6 +256,12 @@ async def test_only_a_room_that_one_has_left_is_forgotten(room, database):
 
     rows = await database.fetch("SELECT user_nid, is_forgotten FROM memberships ORDER BY user_nid")
     assert rows == [(1, False), (2, True)]
+    for membership, is_forgotten in (("ban", True), ("leave", True), ("invite", False), ("leave", False)):
+        write = Write()
+        write.add(MEMBERSHIP_UPSERT, room.nid, 2, membership, "$1", 1, REMEMBERED, LOCAL)
+        await room.journal.append(write)
+        rows = await database.fetch("SELECT is_forgotten FROM memberships WHERE user_nid = 2")
+        assert rows == [(is_forgotten,)], membership
 
 
 async def test_an_alias_is_taken_once(room, database):

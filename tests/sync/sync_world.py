@@ -3,7 +3,7 @@
 import orjson
 
 from homeserver.cluster.bus import LocalBus
-from homeserver.core.changes import AccountDataChange, EventChange, ToDeviceChange
+from homeserver.core.changes import AccountDataChange, EventChange, ForgetChange, ToDeviceChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.positions import SnowflakeClock, SyncToken
@@ -45,6 +45,7 @@ class World:
         self.snowflakes = SnowflakeClock(writer_id)
         self.committed = {}  # room ID → [EventChange]
         self.account_data = {}  # (user ID, room ID or None, type) → AccountDataChange
+        self.forgotten = set()  # (room ID, user ID)
         self.inboxes = {}  # (user ID, device ID) → {position: message}
         self.unpublished = []
         self.holds_back = False
@@ -167,9 +168,19 @@ class World:
 
     def member(self, room_id, user_id, membership, sender=None, **content):
         """Commit a member event."""
+        if membership not in {"leave", "ban"}:
+            self.forgotten.discard((room_id, user_id))
         return self.send(
             room_id, sender or user_id, "m.room.member", user_id, membership=membership, **content
         )
+
+    def forget(self, room_id, user_id):
+        """Commit that a user has forgotten a room, and publish it."""
+        self.clock.ms += 1
+        self.forgotten.add((room_id, user_id))
+        self.unpublished.append(ForgetChange(self.snowflakes.next(self.clock.ms), room_id, user_id))
+        if not self.holds_back:
+            self.publish()
 
     # What is so.
 
@@ -245,7 +256,9 @@ class World:
         for room_id, timeline in self.committed.items():
             change = self._state_of(timeline).get(("m.room.member", user_id))
             if change is not None:
-                rows.append(MembershipRow(room_id, change.event.content["membership"], change.position))
+                forgotten = (room_id, user_id) in self.forgotten
+                row = MembershipRow(room_id, change.event.content["membership"], change.position, forgotten)
+                rows.append(row)
         return rows
 
     async def sticky_events(self, asked, reader):

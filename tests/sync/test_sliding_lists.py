@@ -101,6 +101,20 @@ async def test_a_room_that_was_left_long_ago_may_be_subscribed_to_as_it_was_then
     assert (await sliding.ask(ALICE, asked, first["pos"]))["rooms"] == {}
 
 
+async def test_a_room_that_was_forgotten_is_nowhere(sliding):
+    sliding.create(ROOM, BOB)
+    sliding.member(ROOM, ALICE, "join")
+    sliding.member(ROOM, ALICE, "leave", sender=BOB)
+    asked = {"room_subscriptions": {ROOM: {"timeline_limit": 5}}}
+    for ask in (asked, room_list()):
+        assert ROOM in (await sliding.ask(ALICE, ask))["rooms"], "who was thrown out keeps seeing it"
+
+    sliding.forget(ROOM, ALICE)
+
+    for ask in (asked, room_list()):
+        assert (await sliding.ask(ALICE, ask))["rooms"] == {}
+
+
 async def test_filter_by_direct_chat_and_tags_as_they_are_now(sliding):
     for room_id in ROOMS[:3]:
         sliding.create(room_id, ALICE)

@@ -1,5 +1,9 @@
 """Rooms that were left: what is told of them is what they were when the user was in them, and no more."""
 
+import asyncio
+
+import pytest
+
 from tests.sync.sync_asking import ALICE, BOB, ROOM, ids, sync
 
 ARCHIVE = {"room": {"include_leave": True}}
@@ -74,3 +78,63 @@ async def test_a_room_that_was_left_for_good_stays_as_it_was_in_the_archive(worl
     assert ids(left["timeline"])[-1] == went
     assert names(left, "state") + names(left, "timeline") == ["then"]
     assert "leave" not in (await sync(world, BOB)).get("rooms", {})
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+async def test_a_room_that_was_forgotten_is_not_in_the_archive_until_one_is_asked_back(world, is_here):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "join")
+    left = world.member(ROOM, BOB, "leave")
+    answer = await sync(world, BOB, wanted=ARCHIVE)
+    assert ids(answer["rooms"]["leave"][ROOM]["timeline"])[-1] == left
+
+    world.forget(ROOM, BOB)
+    if not is_here:
+        await world.start()
+    assert "rooms" not in await sync(world, BOB, wanted=ARCHIVE)
+    world.member(ROOM, BOB, "ban", sender=ALICE)
+    assert "rooms" not in await sync(world, BOB, wanted=ARCHIVE)
+    assert "rooms" not in await sync(world, BOB, answer["next_batch"], wanted=ARCHIVE)
+    world.member(ROOM, BOB, "leave", sender=ALICE)
+    world.member(ROOM, BOB, "invite", sender=ALICE)
+    assert ROOM in (await sync(world, BOB))["rooms"]["invite"]
+    world.member(ROOM, BOB, "leave")
+    assert ROOM in (await sync(world, BOB, wanted=ARCHIVE))["rooms"]["leave"]
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+async def test_a_client_that_still_shows_the_room_hears_of_the_leaving_though_it_was_forgotten(
+    world, is_here
+):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "join")
+    since = (await sync(world, BOB))["next_batch"]
+    left = world.member(ROOM, BOB, "leave")
+    world.forget(ROOM, BOB)
+    if not is_here:
+        await world.start()
+
+    answer = await sync(world, BOB, since)
+
+    assert ids(answer["rooms"]["leave"][ROOM]["timeline"]) == [left]
+    assert "rooms" not in await sync(world, BOB, answer["next_batch"])
+
+
+async def test_what_is_forgotten_while_the_user_is_read_is_forgotten(world):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "join")
+    world.member(ROOM, BOB, "leave")
+    read, go_on = world.memberships_of, asyncio.Event()
+
+    async def slow(user_id):
+        rows = await read(user_id)
+        await go_on.wait()
+        return rows
+
+    world.memberships_of = slow
+    asking = asyncio.ensure_future(sync(world, BOB, wanted=ARCHIVE))
+    await asyncio.sleep(0)
+    world.forget(ROOM, BOB)
+    go_on.set()
+
+    assert "rooms" not in await asking

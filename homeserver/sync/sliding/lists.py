@@ -62,7 +62,8 @@ class Lists:
         for room_id, wish in (body.room_subscriptions or {}).items():
             room = user.rooms.get(room_id)
             # A room that was left long ago may be looked at as it was then; others are not the user's.
-            if room is not None and (room_id in rooms or room.membership == "leave"):
+            was_left = room is not None and room.membership == "leave" and not room.is_forgotten
+            if room_id in rooms or was_left:
                 subscribed.append(room_id)
                 wishes.setdefault(room_id, []).append(wish)
         is_whole = all(

@@ -79,6 +79,7 @@ class OwnRooms:
             room
             for room in user.rooms.values()
             if room.membership not in {"join", "knock"}
+            and not room.is_forgotten
             and (room.membership != "invite" or user.ignored)
             and known.senders.get(room.room_id, (0,))[0] != room.position
         ]
@@ -133,7 +134,7 @@ def _is_listed(
     if since is not None and not since.covers(room.position):
         return True  # the client is to hear of it once
     # Those who were thrown out keep seeing it; those who went by themselves, or never were in, do not.
-    return sent is not None and sent[1] != user.user_id and sent[2]
+    return not room.is_forgotten and sent is not None and sent[1] != user.user_id and sent[2]
 
 
 def _direct_in(content: bytes | None) -> frozenset[str]:
