@@ -9,7 +9,7 @@ from tests.scenarios.encrypted.devices import PASSWORD, programs
 from tests.scenarios.encrypted.talk import Talk
 from tests.scenarios.same_view.people import Rest
 
-pytestmark = [pytest.mark.scenario, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.scenario, pytest.mark.timeout(300)]
 
 GREETING, BEFORE, FALLBACK, AFTER = 1, 40, 2, 200
 """Messages: of a device with nio, of the first four devices, with the fallback key, of all six devices."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.scenarios.same_view.client_process import ClientProcess
 
 _HERE = Path(__file__).parent
+_ANSWER_S = 110
+"""matrix-js-sdk tries four times in thirty seconds to share a key; the server may be away that long."""
 PASSWORD = "correct horse battery staple"
 
 
@@ -70,6 +72,6 @@ async def programs(interop_python, directory):
     async with contextlib.AsyncExitStack() as stack:
         made = {}
         for kind, (command, cwd) in commands.items():
-            made[kind] = await ClientProcess.open(kind, command, directory / f"{kind}.log", cwd)
+            made[kind] = await ClientProcess.open(kind, command, directory / f"{kind}.log", cwd, _ANSWER_S)
             stack.push_async_callback(made[kind].close)
         yield Programs(made)

@@ -12,7 +12,7 @@ import nio
 from tests.scenarios.same_view.programs.commands import serve
 
 _NO_GAPS = {"room": {"timeline": {"limit": 1000}}}
-_WAIT_S = 35
+_WAIT_S = 100
 # A client that is lively enough for a test: it tries again by itself, for ever, but never waits for long.
 _LIVELY = nio.AsyncClientConfig(backoff_factor=0.05, max_timeout_retry_wait_time=0.5)
 

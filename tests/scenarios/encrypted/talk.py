@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from tests.scenarios.same_view.people import Rest
 
-AGREE_S = 40
+AGREE_S = 100
 
 
 class Talk:

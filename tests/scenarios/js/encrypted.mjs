@@ -14,7 +14,7 @@ for (const level of ["trace", "debug", "info", "warn", "error"]) logger[level] =
 for (const level of ["log", "debug", "info", "warn", "error"]) console[level] = () => {};
 
 RustBackupManager.maxBackupLoopStartDelayMillis = 100; // instead of 10 s, which spare a server of many users
-const GIVE_UP_MS = 35_000;
+const GIVE_UP_MS = 100_000;
 const NO_GAPS = 1000; // events in an answer of /sync
 
 async function until(what, find) {

@@ -16,16 +16,17 @@ _ANSWER_S = 40
 class ClientProcess:
     """A program that acts as clients of one kind, of several users."""
 
-    def __init__(self, name, process):
+    def __init__(self, name, process, answer_s=_ANSWER_S):
         self.name = name
+        self._answer_s = answer_s
         self._process = process
         self._ids = itertools.count(1)
         self._answers = {}
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, name, command, log, cwd=None):
-        """Start it; what it says on stderr goes to a log."""
+    async def open(cls, name, command, log, cwd=None, answer_s=_ANSWER_S):
+        """Start it; what it says on stderr goes to a log, and no answer may take longer than `answer_s`."""
         path = f"{_ROOT / '.venv-interop' / 'bin'}:{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(_ROOT)}
         with log.open("wb") as errors:
@@ -39,7 +40,7 @@ class ClientProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
             )
-        return cls(name, process)
+        return cls(name, process, answer_s)
 
     async def ask(self, do, device, **more):
         """Have a device do something; returns what it tells."""
@@ -47,7 +48,7 @@ class ClientProcess:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         command = {"id": number, "do": do, "device": device, **more}
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(self._answer_s):
             told = await answer
         if "error" in told:
             raise AssertionError(f"{self.name} failed to {do} on {device}: {told['error']}")
