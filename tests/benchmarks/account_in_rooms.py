@@ -1,23 +1,15 @@
 """An account in many rooms, on a server without a socket: what the benchmarks of sync measure."""
 
 import gc
-import sys
-import tempfile
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 
-from clients.load.measure import CpuMeter
-from homeserver.http.dispatch import RawRequest
-from homeserver.runtime.clock import SystemClock
-from homeserver.runtime.observation import ignore_observations
-from storage.embedded import EmbeddedPostgres
-from storage.migrate import migrate
-from storage.partitions import Partitions
 from storage.pool import Database
+from tests.benchmarks import ground
+from tests.benchmarks.ground import say
 from tests.doubles.rooms import RoomsServer
 
 MEMBERS = 20
@@ -49,10 +41,10 @@ class Cost:
 class Account:
     """Somebody in many rooms."""
 
-    def __init__(self, postgres, dsn, directory):
-        self._meter = CpuMeter(server_pids=(), postgres_pids=(postgres.pid,))
-        self._dsn = dsn
-        self._directory = directory
+    def __init__(self, place):
+        self._meter = place.meter
+        self._dsn = place.dsn
+        self._directory = place.directory
         self._queries = 0
         self.server = None
         self.token = None
@@ -96,11 +88,7 @@ class Account:
 
     async def ask(self, method, path, body=b""):
         """Ask as the account; returns the body."""
-        headers = {"authorization": f"Bearer {self.token}"}
-        request = RawRequest(method, path.encode(), headers, body, "127.0.0.1")
-        response = await self.server.dispatcher.respond(request)
-        assert response.status == 200, response.body
-        return response.body
+        return await ground.ask(self.server, self.token, method, path, body)
 
     async def cost(self, *asked, rounds, restarts=False):
         """Measure a request; PostgreSQL counts in steps of 10 ms, so only many rounds tell its part."""
@@ -127,46 +115,27 @@ class Table:
 
     def __init__(self):
         self._missed = []
-        _say("| what | CPU ms | of it PostgreSQL | queries | JSON, KB | goal |\n|---|---|---|---|---|---|")
+        say("| what | CPU ms | of it PostgreSQL | queries | JSON, KB | goal |\n|---|---|---|---|---|---|")
 
     def add(self, what, cost, goal_ms=None):
         """Add a line."""
         if goal_ms is not None and cost.whole_ms > goal_ms:
             self._missed.append(what)
-        _say(
+        say(
             f"| {what} | {cost.whole_ms:.1f} | {cost.postgres_ms:.1f} | {cost.queries:.0f} |"
             f" {len(cost.body) / 1e3:,.0f} | {'' if goal_ms is None else f'≤ {goal_ms}'} |"
         )
 
     def close(self):
         """Fail if a goal was missed."""
-        if self._missed:
-            sys.exit("Over the goal: " + "; ".join(self._missed))
-
-
-def _say(text):
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def _opened(temporary):
-    directory = Path(temporary)
-    directory.chmod(0o755)  # the embedded PostgreSQL may run as another user
-    return directory
+        ground.end(self._missed)
 
 
 @asynccontextmanager
 async def account_in(rooms):
     """Somebody in so many rooms, on a PostgreSQL of their own, for the duration of a block."""
-    with tempfile.TemporaryDirectory(prefix="isthmus-sync-") as temporary:
-        directory = _opened(temporary)
-        postgres = EmbeddedPostgres(directory / "postgres")
-        dsn = await postgres.start()
-        database = await Database.open(dsn)
-        await migrate(database)
-        await Partitions(database, SystemClock(), ignore_observations).make_ahead()
-        await database.close()
-        account = Account(postgres, dsn, directory)
+    async with ground.ground("sync") as place:
+        account = Account(place)
         try:
             await account.build(rooms)
             gc.collect()
@@ -174,4 +143,3 @@ async def account_in(rooms):
             yield account
         finally:
             await account.stop()
-            await postgres.stop()

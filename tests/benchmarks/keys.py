@@ -5,23 +5,14 @@ server itself.
 """
 
 import gc
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import orjson
 import uvloop
 
-from clients.load.measure import CpuMeter
-from homeserver.http.dispatch import RawRequest
-from homeserver.runtime.clock import SystemClock
-from homeserver.runtime.observation import ignore_observations
-from storage.embedded import EmbeddedPostgres
-from storage.migrate import migrate
-from storage.partitions import Partitions
-from storage.pool import Database
-from tests.doubles.rooms import RoomsServer
+from tests.benchmarks import ground
+from tests.benchmarks.ground import say
+from tests.doubles.rooms import V3, RoomsServer
 from tests.factory.crypto_user import CrossSigner, Device
 
 USERS = 500
@@ -74,18 +65,13 @@ async def fill(database):
 
 
 async def ask(server, user, path, body):
-    """Ask through the dispatcher; returns the body, undecoded."""
-    headers = {"authorization": f"Bearer {user.token}"}
-    raw = RawRequest("POST", f"/_matrix/client/v3{path}".encode(), headers, orjson.dumps(body), "127.0.0.1")
-    response = await server.dispatcher.respond(raw)
-    assert response.status == 200, response.body
-    return response.body
+    """Ask as a user; returns the body, undecoded."""
+    return await ground.ask(server, user.token, "POST", V3 + path, orjson.dumps(body))
 
 
-async def measure(postgres, name, times, once):
+async def measure(meter, name, times, once):
     """Do something several times; returns the CPU of the server for one of them, over all rounds."""
     await once()
-    meter = CpuMeter(server_pids=(), postgres_pids=(postgres.pid,))
     gc.collect()
     postgres_s, own_s = meter.read().postgres_s, time.process_time()
     for _ in range(times):
@@ -96,12 +82,7 @@ async def measure(postgres, name, times, once):
     return own_ms
 
 
-def say(text):
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-async def run(server, postgres):
+async def run(server, meter):
     """Measure; returns what was over its goal."""
     user = await server.user("alice")
     users = [f"@user{number}:localhost" for number in range(USERS)]
@@ -113,52 +94,35 @@ async def run(server, postgres):
     own_upload = Device(user.user_id, (await user.get("/account/whoami"))["device_id"]).keys()
     say("| what | CPU ms | of PostgreSQL ms | bytes told |\n|---|---|---|---|")
     cpu_ms = await measure(
-        postgres, f"keys/query of {USERS} users, {USERS * DEVICES_EACH} devices", QUERIES,
+        meter, f"keys/query of {USERS} users, {USERS * DEVICES_EACH} devices", QUERIES,
         lambda: ask(server, user, "/keys/query", query),
     )  # fmt: skip
     server.services.keys.device_keys._sharing._is_required = True
     await measure(
-        postgres, "the same, with none of them in a shared room", QUERIES,
+        meter, "the same, with none of them in a shared room", QUERIES,
         lambda: ask(server, user, "/keys/query", query),
     )  # fmt: skip
     server.services.keys.device_keys._sharing._is_required = False
     await measure(
-        postgres, f"keys/claim of {USERS * DEVICES_EACH} devices", CLAIMS,
+        meter, f"keys/claim of {USERS * DEVICES_EACH} devices", CLAIMS,
         lambda: ask(server, user, "/keys/claim", {"one_time_keys": devices}),
     )  # fmt: skip
     await measure(
-        postgres, "keys/upload of device keys that are there", 10 * QUERIES,
+        meter, "keys/upload of device keys that are there", 10 * QUERIES,
         lambda: ask(server, user, "/keys/upload", {"device_keys": own_upload}),
     )  # fmt: skip
     return [] if cpu_ms <= QUERY_GOAL_MS else [f"keys/query took {cpu_ms:.1f} of {QUERY_GOAL_MS} ms"]
 
 
-def readable(temporary):
-    """The directory as the embedded PostgreSQL needs it, which may run as another user."""
-    directory = Path(temporary)
-    directory.chmod(0o755)
-    return directory
-
-
 async def main():
     """Start, fill, measure, stop."""
-    with tempfile.TemporaryDirectory(prefix="isthmus-keys-") as temporary:
-        directory = readable(temporary)
-        postgres = EmbeddedPostgres(directory / "postgres")
-        database = await Database.open(await postgres.start())
-        try:
-            await migrate(database)
-            await Partitions(database, SystemClock(), ignore_observations).make_ahead()
-            await fill(database)
-            server = await RoomsServer(database, directory).start()
-            gc.freeze()  # as a server does at its start
-            missed = await run(server, postgres)
-            await server.close()
-        finally:
-            await database.close()
-            await postgres.stop()
-    if missed:
-        sys.exit("Over the goal: " + "; ".join(missed))
+    async with ground.ground("keys") as place:
+        await fill(place.database)
+        server = await RoomsServer(place.database, place.directory).start()
+        gc.freeze()  # as a server does at its start
+        missed = await run(server, place.meter)
+        await server.close()
+    ground.end(missed)
 
 
 if __name__ == "__main__":

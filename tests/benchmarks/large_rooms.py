@@ -11,7 +11,6 @@ import gc
 import itertools
 import random
 import sys
-import tempfile
 import time
 import tracemalloc
 from dataclasses import dataclass, replace
@@ -21,19 +20,14 @@ from urllib.parse import quote
 import psycopg
 import uvloop
 
-from clients.load.measure import CpuMeter
 from homeserver.config.model import SpamLimitsSection
 from homeserver.core.positions import pagination_token
 from homeserver.core.requester import Requester
-from homeserver.http.dispatch import RawRequest
 from homeserver.rooms.commands import Draft
 from homeserver.runtime.clock import SystemClock
-from homeserver.runtime.observation import ignore_observations
-from storage.embedded import EmbeddedPostgres
-from storage.migrate import migrate
-from storage.partitions import Partitions
-from storage.pool import Database
 from storage.tables.state_groups import StateGroups
+from tests.benchmarks import ground
+from tests.benchmarks.ground import say
 from tests.doubles.rooms import V3, RoomsServer
 from tests.factory.large_room import OURS, Story, build_large_room
 
@@ -64,11 +58,6 @@ class Cost:
     cpu_ms: float
     postgres_ms: float
     step_ms: float = 0.0
-
-
-def say(text):
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def short(number):
@@ -126,12 +115,12 @@ class Steps:
 class Bench:
     """The room, and the server that holds it."""
 
-    def __init__(self, database, postgres, rooms, directory, table):
-        self.database = database
+    def __init__(self, place, rooms, table):
+        self.database = place.database
         self.room, self.small = rooms
         self.table = table
-        self.directory = directory
-        self.meter = CpuMeter(server_pids=(), postgres_pids=(postgres.pid,))
+        self.directory = place.directory
+        self.meter = place.meter
         self.chance = random.Random(7)
         self.path = f"/rooms/{quote(self.room.room_id)}"
         self.ours = ours_of(self.room)
@@ -326,15 +315,13 @@ class Bench:
         self.table.add_cost(what, await self.cost(follow, times=100))
 
     async def _measure_read(self, what, path, *, forget=False, step_ms_max=STEP_MS_MAX):
-        sizes, headers = [], {"authorization": f"Bearer {self.member.token}"}
+        sizes = []
 
         async def read():
             if forget:
                 self.server.storage.notifier.members._rooms.clear()
-            request = RawRequest("GET", f"{V3}{path}".encode(), headers, b"", "127.0.0.1")
-            response = await self.server.dispatcher.respond(request)
-            assert response.status == 200, response.body
-            sizes.append(len(response.body))
+            body = await ground.ask(self.server, self.member.token, "GET", V3 + path)
+            sizes.append(len(body))
 
         before = peak_mb(reset=True)
         cost = await self.cost(read)
@@ -365,30 +352,19 @@ def peak_mb(*, reset=False):
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1_000
 
 
-async def main(directory, members):
+async def main(members):
     table = Table()
-    postgres = EmbeddedPostgres(directory / "postgres")
-    dsn = await postgres.start()
-    database = await Database.open(dsn)
-    try:
-        await migrate(database)
-        await Partitions(database, SystemClock(), ignore_observations).make_ahead()
+    async with ground.ground("large-room") as place:
         some = members // 20
         story = Story(members, messages=some, profile_changes=some, leaves=some)
         before = time.process_time()
-        room = await build_large_room(database, story, SystemClock())
+        room = await build_large_room(place.database, story, SystemClock())
         took_s = time.process_time() - before
         table.add(f"building the room of {len(room.members):,} members", took_s, None, "s")
-        small = await build_large_room(database, Story(40, seed=2), SystemClock())
-        await Bench(database, postgres, (room, small), directory, table).run()
-    finally:
-        await database.close()
-        await postgres.stop()
-    if table.missed:
-        sys.exit("Over the goal: " + "; ".join(table.missed))
+        small = await build_large_room(place.database, Story(40, seed=2), SystemClock())
+        await Bench(place, (room, small), table).run()
+    ground.end(table.missed)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="isthmus-large-room-") as temporary:
-        Path(temporary).chmod(0o755)  # the embedded PostgreSQL may run as another user
-        uvloop.run(main(Path(temporary), int(sys.argv[1]) if len(sys.argv) > 1 else MEMBERS))
+    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else MEMBERS))

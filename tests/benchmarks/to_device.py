@@ -6,24 +6,15 @@ together. Fails if something is over its goal.
 
 import asyncio
 import gc
-import sys
-import tempfile
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 import uvloop
 
-from clients.load.measure import CpuMeter
-from homeserver.http.dispatch import RawRequest
-from homeserver.runtime.clock import SystemClock
-from homeserver.runtime.observation import ignore_observations
-from storage.embedded import EmbeddedPostgres
-from storage.inbox_partitions import InboxPartitions
-from storage.migrate import migrate
-from storage.pool import Database
+from tests.benchmarks import ground
+from tests.benchmarks.ground import say
 from tests.doubles.rooms import PASSWORD, V3, RoomsServer, User
 
 USERS = 10
@@ -58,19 +49,15 @@ class Cost:
 class Bench:
     """A server, and who measures it."""
 
-    def __init__(self, server, postgres):
+    def __init__(self, server, meter):
         self.server = server
-        self._meter = CpuMeter(server_pids=(), postgres_pids=(postgres.pid,))
+        self._meter = meter
         self._missed = []
         say("| what | CPU ms | of it PostgreSQL | longest step ms | goal |\n|---|---|---|---|---|")
 
     async def ask(self, user, method, path, body=b""):
         """Ask as a user; returns the body."""
-        headers = {"authorization": f"Bearer {user.token}"}
-        request = RawRequest(method, (V3 + path).encode(), headers, body, "127.0.0.1")
-        response = await self.server.dispatcher.respond(request)
-        assert response.status == 200, response.body
-        return response.body
+        return await ground.ask(self.server, user.token, method, V3 + path, body)
 
     async def cost(self, operations, count, *, steps=False):
         """Measure a coroutine that does so many operations; the longest step too, which costs something."""
@@ -99,13 +86,7 @@ class Bench:
 
     def close(self):
         """Fail if a goal was missed."""
-        if self._missed:
-            sys.exit("Over the goal: " + "; ".join(self._missed))
-
-
-def say(text):
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        ground.end(self._missed)
 
 
 async def longest_step():
@@ -120,32 +101,14 @@ async def longest_step():
         return longest - _TICK_S
 
 
-def readable(temporary):
-    """The directory as the embedded PostgreSQL needs it, which may run as another user."""
-    directory = Path(temporary)
-    directory.chmod(0o755)
-    return directory
-
-
 @asynccontextmanager
 async def bench():
     """A server with a PostgreSQL of its own, for the duration of a block."""
-    with tempfile.TemporaryDirectory(prefix="isthmus-to-device-") as temporary:
-        directory = readable(temporary)
-        postgres = EmbeddedPostgres(directory / "postgres")
-        database = await Database.open(await postgres.start())
-        try:
-            await migrate(database)
-            partitions = InboxPartitions(database, SystemClock(), ignore_observations, kept_ms=31_536_000_000)
-            await partitions.make_ahead()
-            server = RoomsServer(database, directory)
-            await server.start()
-            gc.freeze()  # as a server does at its start
-            yield Bench(server, postgres)
-            await server.close()
-        finally:
-            await database.close()
-            await postgres.stop()
+    async with ground.ground("to-device") as place:
+        server = await RoomsServer(place.database, place.directory).start()
+        gc.freeze()  # as a server does at its start
+        yield Bench(server, place.meter)
+        await server.close()
 
 
 async def devices_of(server):
