@@ -13,12 +13,19 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from homeserver.core.errors import Unavailable, WeakPassword
 
-__all__ = ["PASSWORD_CHARACTERS_MAX", "Passwords"]
+__all__ = ["PASSWORD_CHARACTERS_MAX", "Passwords", "threads_beside_the_loop"]
 
 PASSWORD_CHARACTERS_MAX = 512
 """Longer ones are refused: hashing a body full of password is work that a stranger could cause."""
 
+TIMEOUT_MS = 60_000
+"""Who has waited for so long has gone away, or will soon; a hash itself takes some 30 ms."""
+
+THREADS_MAX = 4
+"""Each takes the memory of a hash, and is as many logins a second as anybody needs: about 30."""
+
 _NICENESS = 10
+_SENTENCE = "Too many people log in just now; try again in a moment."
 _NOBODYS_PASSWORD = "hashed where there is no account, so that the answer takes as long"  # noqa: S105 - nobody's
 
 Result = TypeVar("Result")
@@ -31,6 +38,15 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
+def threads_beside_the_loop() -> int:
+    """How many hashes to compute at once, so that the loop keeps a core to itself where there are several."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return max(1, min(cores - 1, THREADS_MAX))
+
+
 class Passwords:
     """Hashes and checks passwords.
 
@@ -39,8 +55,9 @@ class Passwords:
         time_cost: passes over that memory.
         parallelism: lanes.
         length_min: shorter passwords are refused.
-        threads: how many hashes are computed at once.
+        threads: how many hashes are computed at once; None: as many as leave the loop a core.
         waiting_max: how many may wait for a thread; above that a request is refused and may be tried again.
+        timeout_ms: for how long a request may wait for its hash; then it is refused likewise.
     """
 
     def __init__(
@@ -50,9 +67,11 @@ class Passwords:
         time_cost: int = 2,
         parallelism: int = 1,
         length_min: int = 8,
-        threads: int = 2,
+        threads: int | None = None,
         waiting_max: int = 256,
+        timeout_ms: int = TIMEOUT_MS,
     ) -> None:
+        threads = threads_beside_the_loop() if threads is None else threads
         assert threads >= 1
         assert waiting_max >= 1
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
@@ -61,6 +80,7 @@ class Passwords:
         )
         self._length_min = length_min
         self._at_once_max = threads + waiting_max
+        self._timeout_s = timeout_ms / 1000
         self._at_once = 0
         self._hash_of_nobody: str | None = None
 
@@ -79,7 +99,7 @@ class Passwords:
         """The hash of a password in argon2's text form, salt and costs included.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: too many wait already, or it took too long.
         """
         return await self._in_pool(lambda: self._hasher.hash(password))
 
@@ -87,7 +107,7 @@ class Passwords:
         """Whether the password is the one that was hashed; takes its time even without a hash.
 
         Raises:
-            Unavailable: too many wait already.
+            Unavailable: too many wait already, or it took too long.
         """
         if len(password) > PASSWORD_CHARACTERS_MAX:
             return False
@@ -114,9 +134,12 @@ class Passwords:
 
     async def _in_pool(self, work: Callable[[], Result]) -> Result:
         if self._at_once >= self._at_once_max:
-            raise Unavailable("Too many people log in just now; try again in a moment.")
+            raise Unavailable(_SENTENCE)
         self._at_once += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except TimeoutError:
+            raise Unavailable(_SENTENCE) from None
         finally:
             self._at_once -= 1

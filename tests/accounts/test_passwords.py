@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from homeserver.accounts.passwords import Passwords
+from homeserver.accounts.passwords import Passwords, threads_beside_the_loop
 from homeserver.core.errors import Unavailable, WeakPassword
 
 
@@ -42,6 +42,28 @@ async def test_only_so_many_wait(passwords):
     results = await asyncio.gather(*hashes, return_exceptions=True)
 
     assert [type(result) for result in results].count(Unavailable) == 2
+
+
+async def test_nobody_waits_for_ever_and_what_waited_in_vain_is_not_computed():
+    passwords = Passwords(memory_kib=8, time_cost=1, threads=1, timeout_ms=20)
+    go_on, computed = threading.Event(), []
+    run = asyncio.get_running_loop().run_in_executor
+    hog = run(passwords._pool, go_on.wait, 60)
+    with pytest.raises(Unavailable):
+        await passwords._in_pool(lambda: computed.append("a hash"))
+    go_on.set()
+    await hog
+    await run(passwords._pool, int)  # its turn comes after all that waited
+    await passwords.close()
+
+    assert computed == []
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (3, 2), (5, 4), (64, 4)])
+def test_hashes_leave_the_loop_a_core(monkeypatch, cores, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)))
+
+    assert threads_beside_the_loop() == threads
 
 
 @pytest.mark.parametrize("password", ["", "seven77", "x" * 513])
