@@ -83,6 +83,7 @@ class Deactivation:
         for user_id in await account_states.departing(self._database):
             # It may have been interrupted before its devices were gone.
             await self._devices.delete_all(user_id)
+            await self._identity_servers.unbind_all(user_id, (), None)
             await self._depart(user_id)
 
     async def _depart(self, user_id: str) -> None:

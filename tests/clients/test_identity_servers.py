@@ -9,7 +9,7 @@ from homeserver.accounts import identity_servers
 from homeserver.config.accounts import IdentitySection
 from homeserver.core.errors import Unavailable
 from homeserver.core.signing import SigningKey
-from storage.tables import threepids
+from storage.tables import account_states, threepids
 from storage.tables.threepids import ThreepidRow
 from tests.doubles.identity_server import IdentityServers
 from tests.doubles.rooms import PASSWORD
@@ -190,6 +190,15 @@ async def test_an_account_ends_also_if_no_identity_server_forgets_it(alice, bob,
     assert await deactivate(alice) == NO_SUPPORT
     assert (await alice.try_("GET", "/account/whoami"))[1] == "M_UNKNOWN_TOKEN"
     assert await deactivate(bob, id_server="evil.example.org") == NO_SUPPORT
+
+
+async def test_a_crash_while_an_account_ends_leaves_nothing_bound(server, alice, identity):
+    await bind(alice)
+    async with server.database.transaction() as transaction:
+        await account_states.strip(transaction, alice.user_id, 1, clears_profile=False)
+    await server.services.account_care.deactivation.resume()
+
+    assert identity.bound[ID] == {}
 
 
 async def test_an_account_binds_a_bounded_number_of_addresses(alice, identity, monkeypatch):
