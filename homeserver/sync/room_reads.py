@@ -50,7 +50,7 @@ class RoomReads:
         self._relations = Relations(database, interning)
         self._transactions = Transactions(database)
         self._many = ManyRooms(database, self._events)
-        self._of_room: Together[str, RoomRow] = Together(self._find_rooms)
+        self._of_room: Together[str, RoomRow] = Together(self._rooms_of)
         self._pages: Together[_Page, Sequence[TimelineEvent]] = Together(self._read_pages)
         self._states: Together[tuple[str, int], list[Event]] = Together(self._read_states)
         self._others: Together[tuple[str, int], list[Event]] = Together(self._read_others)
@@ -61,7 +61,7 @@ class RoomReads:
         self._parents: Together[tuple[str, Sequence[str]], set[str]] = Together(self._read_parents)
 
     async def room(self, room_id: str) -> RoomRow:
-        """The row of a room that somebody has a membership of."""
+        """The row of a room; of one that is not stored, a row of which nothing is found."""
         return await self._of_room.ask(room_id)
 
     async def events_until(
@@ -98,17 +98,12 @@ class RoomReads:
         """Those of some events of a room that others point at."""
         return await self._parents.ask((room_id, event_ids))
 
-    async def _find_rooms(self, room_ids: Sequence[str]) -> list[RoomRow]:
-        found = await self._rooms.find_all(room_ids)
-        return [found[room_id] for room_id in room_ids]
-
     async def _rooms_of(self, room_ids: Sequence[str]) -> list[RoomRow]:
         found = await self._rooms.find_all(room_ids)
-        return [found[room_id] for room_id in room_ids]
+        return [found.get(room_id) or _no_room(room_id) for room_id in room_ids]
 
-    async def _nids(self, room_ids: Collection[str]) -> dict[str, int]:
-        found = await self._rooms.find_all(room_ids)
-        return {room_id: found[room_id].room_nid for room_id in room_ids}
+    async def _nids(self, room_ids: Sequence[str]) -> dict[str, int]:
+        return {room.room_id: room.room_nid for room in await self._rooms_of(room_ids)}
 
     async def _read_pages(self, asked: Sequence[_Page]) -> list[Sequence[TimelineEvent]]:
         rooms = await self._rooms_of([room_id for room_id, *_ in asked])
@@ -246,6 +241,11 @@ class RoomReads:
             [(nids[room_id], event_id) for room_id, event_ids in asked for event_id in event_ids]
         )
         return [found.intersection(event_ids) for _, event_ids in asked]
+
+
+def _no_room(room_id: str) -> RoomRow:
+    # No number is 0: nothing has what has no number. The version does not matter then.
+    return RoomRow(0, room_id, "12", creator_nid=0, created_ms=0, is_public=False)
 
 
 def _by_reader(

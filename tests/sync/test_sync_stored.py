@@ -95,6 +95,29 @@ async def test_what_is_read_of_many_rooms_at_once_is_what_is_read_of_each_alone(
     world.notifier.stop()
 
 
+async def test_of_a_room_that_is_not_stored_nothing_is_read_and_of_others_what_there_is(database):
+    world = StoredWorld(database)
+    world.create(ROOMS[0], USERS[0])
+    await world.store()
+    reads, place, unknown = world.source, world.snowflakes.last, "!unknown:example.org"
+
+    for read in (
+        lambda room_id: reads.events_until(room_id, place, 5, requester(USERS[0])),
+        lambda room_id: reads.state_at(room_id, place),
+        lambda room_id: reads.state_at(room_id, place, members=USERS[:1]),
+        lambda room_id: reads.members_at(room_id, place, USERS[:1]),
+        lambda room_id: reads.membership_history(room_id, USERS[0]),
+        lambda room_id: reads.members_of(room_id, 100),
+        lambda room_id: reads.members_in_short(room_id, 5),
+        lambda room_id: reads.state_changes(room_id, 0, place),
+    ):
+        nothing, something = await asyncio.gather(read(unknown), read(ROOMS[0]))
+        assert not any(nothing)
+        assert any(something)
+    assert await reads.receipts_of(unknown, 0) == []
+    assert await reads.seen(unknown, USERS[0], ["$unknown"]) == set()
+
+
 def length_of(place):
     """A length of a page: another one for each place."""
     return 1 + place % 7
