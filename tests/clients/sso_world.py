@@ -23,8 +23,11 @@ class _WatchedServer(RoomsServer):
     def __init__(self, database, directory):
         super().__init__(database, directory)
         self.refusals = []
+        self.reader = None  # of a log
 
     def _observe(self, observation):
+        if self.reader is not None:
+            self.reader.observe(observation)
         if isinstance(observation, SignInRefused):
             self.refusals.append(observation.reason)
         super()._observe(observation)

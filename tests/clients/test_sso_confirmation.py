@@ -187,3 +187,15 @@ async def test_deactivation_on_the_account_page_closes_the_way_by_the_provider(w
 
     assert "Your account is deactivated" in page.text
     assert (await world.sign_in(world.browser())).status == 401
+
+
+async def test_who_confirms_is_asked_for_nothing_but_who_they_are(world, token):
+    _, asked = await delete_devices(world, token)
+    browser = world.browser()
+    page = await browser.submit(await confirmation(world, browser, asked["session"]), provider="company")
+    world.provider.in_userinfo = {"preferred_username", "name", "email"}
+
+    await world.come_back(browser, world.provider.authorize(page.location))
+
+    assert (await delete_devices(world, token, session=asked["session"]))[0] == 200
+    assert ("GET", "/userinfo") not in world.provider.asked

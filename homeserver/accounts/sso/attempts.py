@@ -162,7 +162,10 @@ class SignInAttempts:
             if "error" in answer:
                 raise self._refused(provider, answer)
             return await provider.person_with(
-                answer.get("code", ""), self._authorization(attempt, state)
+                answer.get("code", ""),
+                self._authorization(attempt, state),
+                # Who confirms something is known already.
+                wants_all=attempt.uia_session is None,
             )
         except IdTokenError as error:
             self._observer(SignInRefused(provider.rules.id, str(error)))
