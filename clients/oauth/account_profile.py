@@ -6,7 +6,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#account-management-url-ac
 from collections.abc import Mapping
 from html import escape
 
-from clients.oauth.account_views import PASSWORD, PROFILE, link, page_path
+from clients.oauth.account_views import PROFILE, page_path
 from clients.oauth.browser import Browser, field, redirect
 from homeserver.accounts.addresses import EMAIL, canonical_address, canonical_email
 from homeserver.accounts.identity_servers import IdentityServers
@@ -68,7 +68,7 @@ class ProfilePart:
                 " Your client can replace it.</p>"
                 + self._form(visit, "no_picture", '<button class="second">Remove the picture</button>')
             )
-        return f"{shown}{await self._addresses(visit, user_id)}<p>{link(PASSWORD, 'Change the password')}</p>"
+        return shown + await self._addresses(visit, user_id)
 
     async def act(self, visit: Visit, user_id: str, form: Mapping[str, str]) -> Response | str:
         """Do what a form of the part asks for; returns where to go on, or what to show next, as HTML.

@@ -15,8 +15,7 @@ from storage.tables.devices import DeviceRow
 
 __all__ = [
     "ACTIONS", "CANONICAL", "CROSS_SIGNING_RESET", "DEACTIVATE", "DEVICES_LIST", "DEVICE_DELETE",
-    "DEVICE_VIEW", "PASSWORD", "PROFILE", "TITLES", "device_view", "devices_view", "frame", "link",
-    "page_path",
+    "DEVICE_VIEW", "PASSWORD", "PROFILE", "TITLES", "device_view", "devices_view", "frame", "page_path",
 ]  # fmt: skip
 
 PROFILE = "org.matrix.profile"
@@ -61,8 +60,7 @@ def page_path(action: str, device_id: str | None = None) -> str:
     return f"{ACCOUNT}?{urlencode(query)}"
 
 
-def link(action: str, text: str, device_id: str | None = None) -> str:
-    """A link to a page, as HTML."""
+def _link(action: str, text: str, device_id: str | None = None) -> str:
     return f'<a href="{escape(page_path(action, device_id))}">{escape(text)}</a>'
 
 
@@ -78,7 +76,7 @@ def devices_view(devices: Sequence[DeviceRow], clients: Mapping[str, ClientMetad
     """The list of devices, the newest first."""
     newest_first = sorted(devices, key=lambda device: -device.created_ms)
     items = "".join(
-        f"<li>{link(DEVICE_VIEW, _named(device), device.device_id)}"
+        f"<li>{_link(DEVICE_VIEW, _named(device), device.device_id)}"
         f' <span class="faint">{_origin(clients.get(device.device_id))}'
         f"since {_day(device.created_ms)}</span></li>"
         for device in newest_first
@@ -101,7 +99,7 @@ def _origin(client: ClientMetadata | None) -> str:
 
 def frame(user_id: str, action: str, sign_out: str) -> str:
     """What every part of the account page ends with: the way to the others."""
-    links = "".join(f"<li>{link(one, TITLES[one])}</li>" for one in _IN_MENU if one != action)
+    links = "".join(f"<li>{_link(one, TITLES[one])}</li>" for one in _IN_MENU if one != action)
     return (
         f'<nav class="after" aria-label="Account"><p class="faint">{escape(user_id)}</p>'
         f"<ul>{links}</ul></nav>{sign_out}"

@@ -35,7 +35,7 @@ await inChromium({ expected }, async ({ opened, shot }) => {
   await page.getByRole("button", { name: "Remove the picture" }).waitFor({ state: "detached" });
   const profile = await ask("GET", `${V3}/profile/${encodeURIComponent(user_id)}`);
 
-  await page.getByRole("link", { name: "Change the password" }).click();
+  await page.getByRole("link", { name: "Change your password" }).click();
   await shot(page, "password");
   const fill = async (old) => {
     await page.getByLabel("Your password").fill(old);
