@@ -1,9 +1,8 @@
 """The reads of sync, from PostgreSQL."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
-from homeserver.core.changes import AccountDataChange, ReceiptChange
+from homeserver.core.changes import AccountDataChange, ReceiptChange, ThreadSubscriptionChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
@@ -17,7 +16,7 @@ from homeserver.sync.sticky_reads import read_sticky_events
 from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
-from storage.tables import account_data, places, receipts, room_counts, to_device
+from storage.tables import account_data, places, receipts, room_counts, thread_subscriptions, to_device
 from storage.tables.erased_users import ErasedUsers
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
@@ -120,11 +119,7 @@ class StoredReads:
         """The state of a room after the event at `position`, or the last one before it."""
         if members is None:
             return await self._of_rooms.state_at(room_id, position)
-        keys = [(MEMBER, user_id) for user_id in members]
-        some, others = await asyncio.gather(
-            self._of_rooms.pieces_at(room_id, position, keys), self._of_rooms.others_at(room_id, position)
-        )
-        return [*others, *some]
+        return await self._of_rooms.part_at(room_id, position, members)
 
     async def members_at(self, room_id: str, position: int, user_ids: Collection[str]) -> Sequence[Event]:
         """The member events of some users as of `position`."""
@@ -181,6 +176,14 @@ class StoredReads:
     async def sticky_events(self, asked: StickyAsked, reader: Requester) -> Sequence[TimelineEvent]:
         """What is sticky now in some rooms, by position; with what is told to the session that sent it."""
         return await read_sticky_events(self._database, self._events, asked, reader)
+
+    async def thread_changes(
+        self, user_id: str, after: int, until: int, limit: int
+    ) -> Sequence[ThreadSubscriptionChange]:
+        """The last change of each of a user's threads with `after` < position ≤ `until`, newest first."""
+        return await thread_subscriptions.changes(
+            self._database, user_id, after=after, until=until, limit=limit
+        )
 
     async def to_device(
         self, user_id: str, device_id: str, after: int, limit: int

@@ -1,6 +1,6 @@
 """The reads of single rooms, from PostgreSQL; those that are asked at the same time go together."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 
 from homeserver.core.changes import ReceiptChange
@@ -12,7 +12,7 @@ from homeserver.sync.timeline_event import TimelineEvent
 from storage.interning import Interning
 from storage.pool import Database
 from storage.tables import receipts
-from storage.tables.events import EventFlags, Events, StoredEvent
+from storage.tables.events import EventFlags, Events
 from storage.tables.many_rooms import KeyAsked, ManyRooms, PageAsked, Place, Shown
 from storage.tables.memberships import Memberships
 from storage.tables.relations import Relations
@@ -53,7 +53,7 @@ class RoomReads:
         self._of_room: Together[str, RoomRow] = Together(self._rooms_of)
         self._pages: Together[_Page, Sequence[TimelineEvent]] = Together(self._read_pages)
         self._states: Together[tuple[str, int], list[Event]] = Together(self._read_states)
-        self._others: Together[tuple[str, int], list[Event]] = Together(self._read_others)
+        self._parts: Together[tuple[str, int, Collection[str]], list[Event]] = Together(self._read_parts)
         self._pieces: Together[tuple[str, int, _Keys], list[Event]] = Together(self._read_pieces)
         self._histories: Together[tuple[str, str, str], Sequence[StateChange]] = Together(self._read_history)
         self._members: Together[tuple[str, int], list[tuple[str, str, int]]] = Together(self._read_members)
@@ -74,9 +74,9 @@ class RoomReads:
         """The whole state just after a position."""
         return await self._states.ask((room_id, position))
 
-    async def others_at(self, room_id: str, position: int) -> list[Event]:
-        """The same without members."""
-        return await self._others.ask((room_id, position))
+    async def part_at(self, room_id: str, position: int, members: Collection[str]) -> list[Event]:
+        """The same, of members only these."""
+        return await self._parts.ask((room_id, position, members))
 
     async def pieces_at(self, room_id: str, position: int, keys: _Keys) -> list[Event]:
         """Pieces of the state just after a position."""
@@ -180,18 +180,28 @@ class RoomReads:
                     events.append(stored.event)
         return events
 
-    async def _read_others(self, asked: Sequence[tuple[str, int]]) -> list[list[Event]]:
-        rooms = await self._rooms_of([room_id for room_id, _ in asked])
-        types = await self._interning.existing("type", (MEMBER,))
-        places = _places(rooms, [position for _, position in asked])
+    async def _read_parts(self, asked: Sequence[tuple[str, int, Collection[str]]]) -> list[list[Event]]:
+        rooms = await self._rooms_of([room_id for room_id, *_ in asked])
+        types, nids = await self._numbers({(MEMBER, user_id) for *_, members in asked for user_id in members})
+        keys = [[nids[user_id] for user_id in members if user_id in nids] for *_, members in asked]
+        places = _places(rooms, [position for _, position, _ in asked])
         rules = [room.rules for room in rooms]
-        found = await self._many.states(places, rules, but_type_nid=types.get(MEMBER, 0))
+        found: list[list[Event] | None] = []
+        for first in range(0, len(places), STATES_AT_ONCE_MAX):
+            upto = first + STATES_AT_ONCE_MAX
+            found += await self._many.states_but_for(
+                places[first:upto], types.get(MEMBER, 0), keys[first:upto], rules[first:upto]
+            )
         return [
-            _bare(await self._state.at(place.room_nid, place.position, not_types=(MEMBER,)))
-            if state is None
-            else state
-            for place, state in zip(places, found, strict=True)
+            await self._part_of_large(place, members) if state is None else state
+            for place, (*_, members), state in zip(places, asked, found, strict=True)
         ]
+
+    async def _part_of_large(self, place: Place, members: Collection[str]) -> list[Event]:
+        others = await self._state.at(place.room_nid, place.position, not_types=(MEMBER,))
+        keys = [(MEMBER, user_id) for user_id in members]
+        some = await self._state.at_of_keys(place.room_nid, place.position, keys)
+        return [stored.event for stored in (*others, *some)]
 
     async def _read_pieces(self, asked: Sequence[tuple[str, int, _Keys]]) -> list[list[Event]]:
         rooms = await self._rooms_of([room_id for room_id, *_ in asked])
@@ -287,7 +297,3 @@ def _shown(
 
 def _places(rooms: Sequence[RoomRow], positions: Sequence[int]) -> list[Place]:
     return [Place(room.room_nid, position) for room, position in zip(rooms, positions, strict=True)]
-
-
-def _bare(rows: Iterable[StoredEvent]) -> list[Event]:
-    return [stored.event for stored in rows]

@@ -63,17 +63,31 @@ _PLACES = (
 )
 _STATES = (
     f"SELECT found.number, {_SHORT}, found.size FROM (SELECT asked.number, asked.room_nid, state.* FROM"
-    f" unnest(%b::bigint[], %b::bigint[]) {_ASKED} (room_nid, place, number) CROSS JOIN LATERAL"
+    f" {{asked}} CROSS JOIN LATERAL"
     f" (SELECT {_PLACES} FROM (SELECT coalesce(moved.position, found.nid) AS place FROM"
     f" ({{changes}}) AS found{_MOVED} {BY_INDEX}) AS found) AS state {BY_INDEX}) AS found"
     f" LEFT JOIN{_EVENTS_OF_ROOM.format(condition=f' AND found.size < {STATE_KEYS_MAX}')}"
 )
-_WHOLE_STATES = _STATES.format(changes=_CHANGE_OF_ROOM.format(condition=""))
-# Around the members on both sides, of whom there may be 100,000.
+_ASKED_PLACES = f"unnest(%b::bigint[], %b::bigint[]) {_ASKED} (room_nid, place, number)"
+_WHOLE_STATES = _STATES.format(asked=_ASKED_PLACES, changes=_CHANGE_OF_ROOM.format(condition=""))
+# Around the members on both sides, of whom there may be 100,000; and of them those who are asked for.
 _BELOW, _ABOVE = (
     _CHANGE_OF_ROOM.format(condition=f" AND change.type_nid {side} %b::integer") for side in "<>"
 )
-_STATES_BUT_A_TYPE = _STATES.format(changes=f"({_BELOW}) UNION ALL ({_ABOVE})")
+_SOME_OF_TYPE = (
+    f"SELECT DISTINCT ON (change.state_key_nid) change.room_nid, {_NID} FROM state_changes AS change"
+    " WHERE change.room_nid = asked.room_nid AND change.type_nid = %b::integer"
+    " AND change.state_key_nid = ANY(asked.key_nids) AND change.position <= asked.place"
+    " ORDER BY change.state_key_nid DESC, change.position DESC"
+)
+_STATES_BUT_A_TYPE = _STATES.format(
+    asked=(
+        f"(SELECT * FROM {_ASKED_PLACES} LEFT JOIN (SELECT number, array_agg(key_nid) AS key_nids"
+        " FROM unnest(%b::bigint[], %b::integer[]) AS key (number, key_nid) GROUP BY number) AS keys"
+        " USING (number)) AS asked"
+    ),
+    changes=f"({_BELOW}) UNION ALL ({_ABOVE}) UNION ALL ({_SOME_OF_TYPE})",
+)
 _OF_KEYS = (
     f"SELECT found.number, {_SHORT} FROM (SELECT found.number, found.room_nid, {_PLACES} FROM"
     " (SELECT found.number, found.room_nid, coalesce(moved.position, found.nid) AS place FROM"
@@ -176,18 +190,26 @@ class ManyRooms:
         return pages
 
     async def states(
-        self, places: Sequence[Place], rules: Sequence[RoomVersionRules], *, but_type_nid: int | None = None
+        self, places: Sequence[Place], rules: Sequence[RoomVersionRules]
     ) -> list[list[Event] | None]:
-        """Read the state at several places, but for one type; None of those that have very many pieces."""
-        query, parameters = _WHOLE_STATES, []
-        if but_type_nid is not None:
-            query, parameters = _STATES_BUT_A_TYPE, [but_type_nid, but_type_nid]
+        """Read the state at several places; None of those that have very many pieces."""
         rows = await self._database.fetch(
-            query, [one.room_nid for one in places], [one.position for one in places], *parameters
+            _WHOLE_STATES, [one.room_nid for one in places], [one.position for one in places]
         )
-        large = {row[0] for row in rows if row[6] >= STATE_KEYS_MAX}
-        states = await self._of_rooms([row for row in rows if row[1] is not None], rules)
-        return [None if number in large else state for number, state in enumerate(states, 1)]
+        return await self._unless_large(rows, rules)
+
+    async def states_but_for(
+        self, places: Sequence[Place], type_nid: int, key_nids: Sequence[Sequence[int]],
+        rules: Sequence[RoomVersionRules],
+    ) -> list[list[Event] | None]:  # fmt: skip
+        """Read the same, but of one type only what has one of the state keys that are named for the place."""
+        rows = await self._database.fetch(
+            _STATES_BUT_A_TYPE, [one.room_nid for one in places], [one.position for one in places],
+            [number for number, of_place in enumerate(key_nids, 1) for _ in of_place],
+            [key_nid for of_place in key_nids for key_nid in of_place],
+            type_nid, type_nid, type_nid,
+        )  # fmt: skip
+        return await self._unless_large(rows, rules)
 
     async def pieces(
         self, places: Sequence[Place], keys: Sequence[Sequence[tuple[int, int]]],
@@ -233,6 +255,13 @@ class ManyRooms:
             if one.position != row[-1]:  # else an outlier that has found its place
                 found[row[-2] - 1].setdefault(row[-1], []).append(one.event)
         return found
+
+    async def _unless_large(
+        self, rows: Sequence[Row], rules: Sequence[RoomVersionRules]
+    ) -> list[list[Event] | None]:
+        large = {row[0] for row in rows if row[6] >= STATE_KEYS_MAX}
+        states = await self._of_rooms([row for row in rows if row[1] is not None], rules)
+        return [None if number in large else state for number, state in enumerate(states, 1)]
 
     async def _of_rooms(self, rows: Sequence[Row], rules: Sequence[RoomVersionRules]) -> list[list[Event]]:
         """Make events of rows, and sort them out by the questions that they answer, by position."""
