@@ -11,7 +11,7 @@ from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.thread_subscriptions import ThreadSubscriptions
-from homeserver.sync.sliding.thread_subscriptions import THREADS_PER_PAGE_MAX, ThreadPages
+from homeserver.sync.thread_pages import THREADS_PER_PAGE_MAX, ThreadPages
 
 __all__ = ["ThreadSubscriptionsEndpoints"]
 

@@ -27,6 +27,7 @@ from homeserver.sync.assemble import Delta
 from homeserver.sync.filters import Filters
 from homeserver.sync.follow import Follower, Sync
 from homeserver.sync.request import SyncRequest, parse_since
+from homeserver.sync.thread_subscriptions import THREADS_MAX
 from homeserver.sync.waiter import Waiter
 
 __all__ = ["Connection", "Services", "Wire"]
@@ -186,6 +187,7 @@ class Connection:
                 use_state_after=options.use_state_after,
                 timeline_limit_default=EVENTS_PER_DELTA_MAX,
                 events_max=EVENTS_PER_DELTA_MAX,
+                threads_max=THREADS_MAX if options.thread_subscriptions else 0,
             )
             presence = self._services.presence
             here = _NOBODY if presence is None else presence.here(requester, options.set_presence)

@@ -51,6 +51,7 @@ class StartSync:
     filter: str | None
     use_state_after: bool
     set_presence: str | None = None
+    thread_subscriptions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class _SyncOptions(msgspec.Struct):
     filter: str | dict[str, Any] | None = None
     use_state_after: bool = False
     set_presence: Literal["offline", "online", "unavailable"] | None = None
+    thread_subscriptions: bool = False
 
 
 class _Wire(msgspec.Struct):
@@ -117,9 +119,11 @@ def decode_frame(data: bytes) -> ClientFrame:
     if wire.ack is not None:
         return Acknowledge(wire.ack)
     if wire.sync is not None:
-        chosen = wire.sync.filter
+        asked, chosen = wire.sync, wire.sync.filter
         text = orjson.dumps(chosen).decode() if isinstance(chosen, dict) else chosen
-        return StartSync(wire.sync.since, text, wire.sync.use_state_after, wire.sync.set_presence)
+        return StartSync(
+            asked.since, text, asked.use_state_after, asked.set_presence, asked.thread_subscriptions
+        )
     if wire.access_token is not None:
         if len(wire.access_token) > TOKEN_BYTES_MAX:
             raise BadJson("The access token is too long.")

@@ -178,6 +178,7 @@ class Client(Calls):
         filter: str | dict[str, Any] | None = None,  # noqa: A002 - the specification's name
         use_state_after: bool = False,
         set_presence: str | None = None,
+        thread_subscriptions: bool = False,
     ) -> SyncStream:
         """The sync stream: `async for delta in client.sync()`. There is one at a time; a new one ends it.
 
@@ -189,6 +190,7 @@ class Client(Calls):
             filter: a filter, or the ID of a stored one.
             use_state_after: tell state as of the end of the timeline.
             set_presence: how the user counts meanwhile: `online` (the default), `unavailable` or `offline`.
+            thread_subscriptions: also tell which threads the user follows.
 
         Spec: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
         """
@@ -196,6 +198,7 @@ class Client(Calls):
             "filter": filter,
             "use_state_after": use_state_after or None,
             "set_presence": set_presence,
+            "thread_subscriptions": thread_subscriptions or None,
         }
         given = {name: value for name, value in options.items() if value is not None}
         return SyncStream(given, since, self._begin, self._end)

@@ -79,6 +79,12 @@ class Delta:
         """Rooms that the user left or was thrown out of, by ID."""
         return self._rooms("leave")
 
+    @property
+    def thread_subscriptions(self) -> dict[str, Any]:
+        """Threads that the user follows (`subscribed`) or no more (`unsubscribed`), by room and root."""
+        threads: dict[str, Any] = self.body.get("io.element.msc4308.thread_subscriptions", {})
+        return threads
+
     def timeline(self) -> Iterator[RoomEvent]:
         """The new events of the rooms that the user is in; in order within each room."""
         for room_id, room in self.joined.items():

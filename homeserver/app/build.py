@@ -48,7 +48,7 @@ from homeserver.sync.sliding.keeper import ConnectionKeeper
 from homeserver.sync.sliding.kept_connections import StoredConnections
 from homeserver.sync.sliding.reads import StoredSlidingReads
 from homeserver.sync.sliding.sliding_sync import SlidingSync
-from homeserver.sync.sliding.thread_subscriptions import ThreadPages
+from homeserver.sync.thread_pages import ThreadPages
 from storage.tables.events import Events
 
 __all__ = [
@@ -161,7 +161,7 @@ def _threads(storage: Storage, rooms: RoomServices) -> ThreadServices:
     )  # fmt: skip
     return ThreadServices(
         subscriptions=subscriptions,
-        pages=ThreadPages(StoredSlidingReads(storage.database, storage.interning)),
+        pages=ThreadPages(storage.reads),
     )
 
 

@@ -26,6 +26,7 @@ from homeserver.sync.streams.offered_rooms import OfferedRooms
 from homeserver.sync.streams.presence import Presence
 from homeserver.sync.streams.sticky_events import tell_sticky_events
 from homeserver.sync.streams.to_device import tell_to_device
+from homeserver.sync.thread_subscriptions import ThreadSubscriptions
 from homeserver.sync.timeline import Timelines
 
 __all__ = ["Assembler", "Delta", "Stream"]
@@ -90,6 +91,7 @@ class Assembler:
         self._device_lists = DeviceLists(notifier.device_lists)
         self._key_counts = notifier.key_counts
         self._sticky_events = StickyEvents(reads, notifier.live_stickies)
+        self._threads = ThreadSubscriptions(reads)
         self._streams: tuple[Stream, ...] = (
             self._joined,
             OfferedRooms(reads),
@@ -108,7 +110,7 @@ class Assembler:
         ahead = since is not None and not now.covers_all_of(since)
         next_batch = now.merge(since) if ahead and since is not None else now
         window = Window(request, user, since, now, next_batch, self._clock.now_ms())
-        body = Body()
+        body = await self._begin(window) if request.threads_max else Body()
         spans = None if self._ephemeral.is_of_former_life(since) else settled_spans(window)
         if spans is not None:
             # The live case: news in rooms that the user is in and was in before, or account data.
@@ -144,10 +146,17 @@ class Assembler:
             next_batch, body.encode(next_batch), body.is_empty, has_key_counts=has_key_counts
         )
 
+    async def _begin(self, window: Window) -> Body:
+        """A body that tells which threads the user follows, if that has changed."""
+        body, limit = Body(), window.request.threads_max
+        body.further = await self._threads.tell(window.user, window.since, window.now, limit)
+        body.is_shared = not body.further
+        return body
+
     async def _tell_key_counts(self, window: Window, body: Body) -> bool:
         """Tell what the device has left of keys, if that has changed; whether it is told."""
         requester = window.request.requester
         if not self._key_counts.is_news(requester, window.since):
             return False
-        body.encryption.append(await self._key_counts.part(requester))
+        body.further.append(await self._key_counts.part(requester))
         return True

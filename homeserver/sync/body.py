@@ -22,7 +22,7 @@ class Body:
         account_data: global events, encoded.
         presence: events, encoded.
         to_device: events, encoded.
-        encryption: further members of the whole, encoded: device lists, counts of keys.
+        further: further members of the whole, encoded: device lists, counts of keys, thread subscriptions.
         joined, invited, knocked, left: the rooms of each section, by ID: what is in the braces, encoded.
             Who comes first puts a room there; the others `add` to it.
         is_shared: others who ask for the same and have heard as much are told this, too.
@@ -32,7 +32,7 @@ class Body:
     """
 
     __slots__ = (
-        "account_data", "encryption", "introduced", "invited", "is_shared", "joined", "knocked", "left",
+        "account_data", "further", "introduced", "invited", "is_shared", "joined", "knocked", "left",
         "presence", "senders", "to_device", "told",
     )  # fmt: skip
 
@@ -40,7 +40,7 @@ class Body:
         self.account_data: list[bytes] = []
         self.presence: list[bytes] = []
         self.to_device: list[bytes] = []
-        self.encryption: list[bytes] = []
+        self.further: list[bytes] = []
         self.joined: dict[str, bytes] = {}
         self.invited: dict[str, bytes] = {}
         self.knocked: dict[str, bytes] = {}
@@ -59,7 +59,7 @@ class Body:
     @property
     def is_empty(self) -> bool:
         """There is nothing to tell."""
-        if self.joined or self.account_data or self.presence or self.to_device or self.encryption:
+        if self.joined or self.account_data or self.presence or self.to_device or self.further:
             return False
         return not (self.invited or self.knocked or self.left)
 
@@ -67,7 +67,7 @@ class Body:
         """The JSON of the whole."""
         token = next_batch.encode().encode()
         others = (
-            self.account_data, self.presence, self.to_device, self.encryption, self.invited, self.knocked,
+            self.account_data, self.presence, self.to_device, self.further, self.invited, self.knocked,
             self.left,
         )  # fmt: skip
         if self.joined and not any(others):
@@ -83,7 +83,7 @@ class Body:
             parts.append(b'"presence":{"events":[%b]}' % b",".join(self.presence))
         if self.to_device:
             parts.append(b'"to_device":{"events":[%b]}' % b",".join(self.to_device))
-        parts += self.encryption
+        parts += self.further
         sections = [
             b'"%b":{%b}' % (name, _rooms(rooms))
             for name, rooms in (

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from homeserver.core.changes import AccountDataChange, ReceiptChange
+from homeserver.core.changes import AccountDataChange, ReceiptChange, ThreadSubscriptionChange
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.core.requester import Requester
@@ -161,6 +161,11 @@ class SyncReads(Protocol):
 
     async def sticky_events(self, asked: StickyAsked, reader: Requester) -> Sequence[TimelineEvent]:
         """What is sticky now in some rooms, by position; with what is told to the session that sent it."""
+
+    async def thread_changes(
+        self, user_id: str, after: int, until: int, limit: int
+    ) -> Sequence[ThreadSubscriptionChange]:
+        """The last change of each of a user's threads with `after` < position ≤ `until`, newest first."""
 
     async def to_device(
         self, user_id: str, device_id: str, after: int, limit: int

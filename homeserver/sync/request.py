@@ -32,6 +32,7 @@ class SyncRequest:
         state_after_name: what a response calls that state.
         timeout_ms: how long to wait if there is nothing to tell.
         timeline_limit_default: events per room if the filter does not say.
+        threads_max: tell which threads the user follows: of so many changes at most; 0: do not tell.
         events_max: page forward: tell of at most so many events at once (about), oldest first; 0: of all.
     """
 
@@ -44,6 +45,7 @@ class SyncRequest:
     timeout_ms: int = 0
     timeline_limit_default: int = TIMELINE_LIMIT_DEFAULT
     events_max: int = 0
+    threads_max: int = 0
 
     @property
     def timeline_limit(self) -> int:

@@ -3,7 +3,12 @@
 import orjson
 
 from homeserver.cluster.bus import LocalBus
-from homeserver.core.changes import AccountDataChange, EventChange, ForgetChange, ToDeviceChange
+from homeserver.core.changes import (
+    EventChange,
+    ForgetChange,
+    ThreadSubscriptionChange,
+    ToDeviceChange,
+)
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.sticky import sticky_until_ms
 from homeserver.core.positions import SnowflakeClock, SyncToken
@@ -13,6 +18,7 @@ from homeserver.sync.follow import Sync
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import MembershipRow
 from homeserver.sync.timeline_event import TimelineEvent
+from tests.sync.account_data_world import WithAccountData
 from tests.sync.device_world import WorldDevices
 
 RULES = rules_for("11")
@@ -36,16 +42,17 @@ def requester(user_id, session_id=1):
     return Requester(user_id, "DEVICE", session_id)
 
 
-class World:
+class World(WithAccountData):
     """Rooms, their writer, the bus, and sync on top of them; also the double of `SyncReads`."""
 
     def __init__(self, writer_id=0):
+        super().__init__()
         self.clock = FakeClock()
         self.bus = LocalBus()
         self.snowflakes = SnowflakeClock(writer_id)
         self.committed = {}  # room ID → [EventChange]
-        self.account_data = {}  # (user ID, room ID or None, type) → AccountDataChange
         self.forgotten = set()  # (room ID, user ID)
+        self.threads = {}  # (user ID, room ID, root ID) → ThreadSubscriptionChange
         self.inboxes = {}  # (user ID, device ID) → {position: message}
         self.unpublished = []
         self.holds_back = False
@@ -114,19 +121,16 @@ class World:
             self.publish()
         return event.event_id
 
-    def keep(self, user_id, type_, content, room_id=None):
-        """Commit account data, deleted if the content is None, and publish it."""
+    def follow_thread(self, user_id, room_id, root_id, *, is_subscribed=True):
+        """Commit a thread subscription, or its end, and publish it."""
         self.clock.ms += 1
-        encoded = None if content is None else orjson.dumps(content)
-        change = AccountDataChange(self.snowflakes.next(self.clock.ms), user_id, room_id, type_, encoded)
-        self.account_data[user_id, room_id, type_] = change
+        change = ThreadSubscriptionChange(
+            self.snowflakes.next(self.clock.ms), user_id, room_id, root_id, is_subscribed, is_automatic=False
+        )
+        self.threads[user_id, room_id, root_id] = change
         self.unpublished.append(change)
         if not self.holds_back:
             self.publish()
-
-    def ignore(self, user_id, *ignored):
-        """Commit a user's list of ignored users."""
-        self.keep(user_id, "m.ignored_user_list", {"ignored_users": {each: {} for each in ignored}})
 
     def message(self, *user_ids, **content):
         """Commit a message to the devices of users and publish it; returns it as the devices are shown it."""
@@ -202,17 +206,13 @@ class World:
         change = self._state_of(self.committed.get(room_id, ())).get(("m.room.member", user_id))
         return None if change is None else change.event.content["membership"]
 
+    def member_event(self, room_id, user_id):
+        """A user's member event."""
+        return self._state_of(self.committed[room_id])["m.room.member", user_id].event
+
     def joined(self, user_id):
         """The rooms that a user is in."""
         return {room_id for room_id in self.committed if self.membership(room_id, user_id) == "join"}
-
-    def kept(self, user_id, room_id=None):
-        """A user's account data: type → content."""
-        return {
-            type_: orjson.loads(change.content)
-            for (owner, place, type_), change in self.account_data.items()
-            if (owner, place) == (user_id, room_id) and change.content is not None
-        }
 
     def event_ids(self, room_id):
         """The whole timeline."""
@@ -282,6 +282,12 @@ class World:
             for room_id, timeline in self.committed.items()
             if room_id in room_ids
         }
+
+    async def thread_changes(self, user_id, after, until, limit):
+        self.reads += 1
+        found = [each for each in self.threads.values() if each.user_id == user_id]
+        found = [each for each in found if after < each.position <= until]
+        return sorted(found, key=lambda each: -each.position)[:limit]
 
     async def places_after(self, until, position, limit):
         self.reads += 1
@@ -380,19 +386,3 @@ class World:
     async def erased_among(self, user_ids):
         self.reads += 1
         return ()
-
-    async def account_data_after(self, user_id, after):
-        self.reads += 1
-        return self._kept_by(user_id, lambda change: change.position > after)
-
-    async def account_data_of_rooms(self, user_id, room_ids):
-        self.reads += 1
-        return self._kept_by(user_id, lambda change: change.room_id in room_ids)
-
-    async def account_data_of_types(self, user_id, types):
-        self.reads += 1
-        return self._kept_by(user_id, lambda change: change.room_id is None and change.type in types)
-
-    def _kept_by(self, user_id, is_asked_for):
-        found = [each for each in self.account_data.values() if each.user_id == user_id]
-        return sorted(filter(is_asked_for, found), key=lambda each: each.position)

@@ -3,7 +3,7 @@
 import asyncio
 
 from homeserver.core.positions import POSITION_MAX
-from homeserver.sync.sliding.entry import bump_stamp_of
+from homeserver.sync.bump_stamps import bump_stamp_of
 from tests.sync.sliding_world import EVERYTHING, MEMBER, event_ids, room_list
 from tests.sync.sync_asking import ALICE, BOB, CAROL, ROOM
 

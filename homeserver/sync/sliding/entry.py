@@ -1,4 +1,4 @@
-"""The entry of one room in an answer, encoded; and the stamp by which clients sort their rooms."""
+"""The entry of one room in an answer, encoded."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from homeserver.core.event.pdu import Event
-from homeserver.core.positions import EPOCH_MS, SEQUENCE_MAX, SyncToken, ms_of, pagination_token, sequence_of
+from homeserver.core.positions import SyncToken, pagination_token
 from homeserver.sync.members import Summary
 from homeserver.sync.sight import Sight
 from homeserver.sync.sliding.look import Look
@@ -15,8 +15,7 @@ from homeserver.sync.timeline import Timeline
 from homeserver.sync.timeline_event import event_json
 
 __all__ = [
-    "BUMPING", "Entry", "avatar_part", "bump_stamp_of", "heroes_part", "name_part", "required_state_part",
-    "timeline_part",
+    "BUMPING", "Entry", "avatar_part", "heroes_part", "name_part", "required_state_part", "timeline_part",
 ]  # fmt: skip
 
 BUMPING = frozenset(
@@ -53,16 +52,6 @@ class Entry:
     def encode(self) -> bytes:
         """The JSON object."""
         return b"{%b}" % b",".join(self.parts)
-
-
-def bump_stamp_of(position: int) -> int:
-    """Make a stamp of a position: a whole number that JavaScript knows, in the same order.
-
-    Positions have 63 bits; who wrote is left out, so that time and sequence number fit into 53.
-    """
-    if position <= 0:
-        return 0
-    return (ms_of(position) - EPOCH_MS) * (SEQUENCE_MAX + 1) + sequence_of(position)
 
 
 def timeline_part(look: Look, timeline: Timeline, sight: Sight | None) -> bytes:

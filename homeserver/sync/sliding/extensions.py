@@ -18,8 +18,8 @@ from homeserver.sync.sliding.ports import SlidingReads
 from homeserver.sync.sliding.request import RoomExtension, SlidingBody
 from homeserver.sync.sliding.scopes import Scopes
 from homeserver.sync.sliding.sticky_events import StickyPart
-from homeserver.sync.sliding.thread_subscriptions import ThreadsPart
 from homeserver.sync.sliding.to_device import ToDevicePart
+from homeserver.sync.thread_subscriptions import THREADS_MAX, ThreadSubscriptions
 
 __all__ = ["ExtensionParts", "Told"]
 
@@ -54,7 +54,7 @@ class ExtensionParts:
         self._account_data = AccountDataExtension(reads)
         self._typing = TypingExtension(live_rooms)
         self._receipts = ReceiptsExtension(reads, sliding_reads, live_rooms)
-        self._threads = ThreadsPart(sliding_reads)
+        self._threads = ThreadSubscriptions(reads)
 
     async def tell(
         self, look: Look, body: SlidingBody, listed: Listed, told: Told, after: Place
@@ -106,7 +106,8 @@ class ExtensionParts:
             found |= is_new
             parts.append(b'"org.matrix.msc4354.sticky_events":' + part)
         if asked is not None and asked.threads is not None and asked.threads.enabled:
-            told_threads = await self._threads.tell(look, asked.threads, place.threads)
+            limit = min(asked.threads.limit, THREADS_MAX)
+            told_threads = await self._threads.tell(look.user, place.threads, look.now, limit)
             after.threads = look.now
             found |= bool(told_threads)
             parts += told_threads

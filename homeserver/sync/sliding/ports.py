@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from homeserver.core.changes import ReceiptChange, ThreadSubscriptionChange
+from homeserver.core.changes import ReceiptChange
 from homeserver.core.event.pdu import Event
 from storage.tables.sliding_connections import ConnectionKey, ConnectionRow
 
@@ -40,11 +40,6 @@ class SlidingReads(Protocol):
         self, room_id: str, position: int, keys: Collection[tuple[str, str]]
     ) -> Sequence[Event]:
         """The state of a room just after `position` that has one of these types and state keys."""
-
-    async def thread_changes(
-        self, user_id: str, after: int, until: int, limit: int
-    ) -> Sequence[ThreadSubscriptionChange]:
-        """The last change of each of a user's threads between two positions: the latest, newest first."""
 
 
 class KeptConnections(Protocol):

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from homeserver.core.changes import ReceiptChange, ThreadSubscriptionChange
+from homeserver.core.changes import ReceiptChange
 from homeserver.core.event.pdu import Event
 from homeserver.sync.sliding.ports import Wanted
 from storage.interning import Interning
 from storage.pool import Database
-from storage.tables import receipts, thread_subscriptions
+from storage.tables import receipts
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
 from storage.tables.room_cards import RoomCards
@@ -75,14 +75,6 @@ class StoredSlidingReads:
         """The state of a room just after `position` that has one of these types and state keys."""
         stored = await self._state.at_of_keys(await self._room_nid(room_id), position, keys)
         return [one.event for one in stored]
-
-    async def thread_changes(
-        self, user_id: str, after: int, until: int, limit: int
-    ) -> Sequence[ThreadSubscriptionChange]:
-        """The last change of each of a user's threads between two positions: the latest, newest first."""
-        return await thread_subscriptions.changes(
-            self._database, user_id, after=after, until=until, limit=limit
-        )
 
     async def _room_nid(self, room_id: str) -> int:
         room = await self._rooms.find(room_id)

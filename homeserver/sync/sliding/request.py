@@ -9,10 +9,11 @@ import msgspec
 
 from homeserver.core.errors import InvalidParam
 from homeserver.sync.sticky_events import STICKY_EVENTS_MAX
+from homeserver.sync.thread_subscriptions import THREADS_MAX
 
 __all__ = [
-    "THREADS_MAX", "TIMELINE_LIMIT_MAX", "EncryptionExtension", "Extensions", "ListBody", "ListFilters",
-    "RoomBody", "RoomExtension", "SlidingBody", "StickyExtension", "ThreadsExtension", "ToDeviceExtension",
+    "TIMELINE_LIMIT_MAX", "EncryptionExtension", "Extensions", "ListBody", "ListFilters", "RoomBody",
+    "RoomExtension", "SlidingBody", "StickyExtension", "ThreadsExtension", "ToDeviceExtension",
     "check_limits",
 ]  # fmt: skip
 
@@ -26,7 +27,6 @@ FILTER_VALUES_MAX = 100
 TEXT_CHARACTERS_MAX = 255
 PLACE_CHARACTERS_MAX = 16_384
 MESSAGES_MAX = 100
-THREADS_MAX = 100
 
 _Place = Annotated[int, msgspec.Meta(ge=0)]
 _Text = Annotated[str, msgspec.Meta(max_length=TEXT_CHARACTERS_MAX)]

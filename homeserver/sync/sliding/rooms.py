@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import SyncToken
 from homeserver.runtime.together import side_by_side
+from homeserver.sync.bump_stamps import bump_stamp_of
 from homeserver.sync.live_users import RoomOfUser
 from homeserver.sync.members import RoomMembers, Summary
 from homeserver.sync.ports import SyncReads
@@ -15,7 +16,6 @@ from homeserver.sync.sliding.entry import (
     BUMPING,
     Entry,
     avatar_part,
-    bump_stamp_of,
     heroes_part,
     name_part,
     required_state_part,

@@ -25,4 +25,4 @@ class DeviceLists:
         changed, left = await self._live.between(window.user, window.since, window.now)
         if changed or left:
             lists = orjson.dumps({"changed": changed, "left": left})
-            body.encryption.append(b'"device_lists":%b' % lists)
+            body.further.append(b'"device_lists":%b' % lists)
