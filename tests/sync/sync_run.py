@@ -22,6 +22,7 @@ class Run:
         self.is_lazy = is_lazy
         self.use_state_after = use_state_after
         self.connected = connected  # as over a WebSocket: one stream of deltas, until the connection breaks
+        self.include_leave = False
         self.streams = {}
         self.random = random.Random(seed)
         self.world = world or World()
@@ -121,7 +122,10 @@ class Run:
         client.apply(delta.body)
 
     def request(self, user_id, since, session_id=0):
-        room = {"timeline": {"limit": self.limit}, "state": {"lazy_load_members": self.is_lazy}}
+        room = {
+            "timeline": {"limit": self.limit}, "state": {"lazy_load_members": self.is_lazy},
+            "include_leave": self.include_leave,
+        }  # fmt: skip
         session_id = session_id or 10 + USERS.index(user_id)
         return SyncRequest(
             requester(user_id, session_id),
