@@ -21,7 +21,8 @@ from homeserver.http.request import Request
 from homeserver.http.response import Response
 
 __all__ = [
-    "Browser", "allowing_return", "failure", "field", "local_path", "login_path", "redirect", "refusal",
+    "Browser", "allowing_return", "failure", "field", "local_path", "login_path", "onward", "redirect",
+    "refusal",
     "terms_field",
 ]  # fmt: skip
 
@@ -154,6 +155,20 @@ def redirect(location: str) -> Response:
     """Send the browser elsewhere, with GET."""
     headers = {"Location": location, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return Response(303, b"", content_type="text/plain", headers=headers)
+
+
+def onward(title: str, location: str) -> Response:
+    """Send the browser to another site by a page.
+
+    A form before, whose answer leads here, may lead to no other site by redirections; a page of its own may.
+
+    Args:
+        title: plain text.
+        location: a URL in ASCII.
+    """
+    content = f'<p>If your browser does not go on by itself: <a href="{escape(location)}">continue</a>.</p>'
+    shown = page(title, content)
+    return replace(shown, headers={**shown.headers, "Refresh": f"0; url={location}"})
 
 
 def local_path(text: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import urlencode
 
-from clients.oauth.browser import Browser, allowing_return, login_path, redirect, refusal
+from clients.oauth.browser import Browser, allowing_return, login_path, onward, redirect, refusal
 from clients.oauth.paths import LOGOUT, SSO
 from clients.pages import page
 from homeserver.accounts.short_lived_tokens import ShortLivedTokens
@@ -71,7 +71,7 @@ class SsoEndpoints:
         if visit.user_id is None:
             return redirect(login_path(sso_path(url)))
         if is_trusted(url, self._trusted):
-            return await self._hand_over(visit.user_id, url)
+            return await self._hand_over_at_once(visit.user_id, url)
         place, is_site = place_of(url)
         client = (
             f"The website <strong>{escape(place)}</strong>"
@@ -103,6 +103,10 @@ class SsoEndpoints:
         if visit.user_id is None:
             return redirect(login_path(sso_path(url)))
         return await self._hand_over(visit.user_id, url)
+
+    async def _hand_over_at_once(self, user_id: str, url: str) -> Response:
+        token = await self._tokens.create_for_redirect(user_id)
+        return onward("Back to your app", with_login_token(url, token))
 
     async def _hand_over(self, user_id: str, url: str) -> Response:
         token = await self._tokens.create_for_redirect(user_id)

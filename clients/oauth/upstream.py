@@ -8,11 +8,11 @@ from html import escape
 
 from clients.oauth.browser import (
     Browser,
-    allowing_return,
     failure,
     field,
     local_path,
     login_path,
+    onward,
     redirect,
     refusal,
     terms_field,
@@ -173,7 +173,6 @@ class UpstreamEndpoints:
             providers = await self._stage.providers_of(user_id)
             if not providers:
                 raise Forbidden(f"{user_id} cannot sign in by another service any more.")
-            endpoints = [await self._attempts.authorization_endpoint(one) for one in providers]
         except MatrixError as error:
             return refusal(error)
         buttons = "".join(
@@ -189,8 +188,7 @@ class UpstreamEndpoints:
         form = self._browser.form(
             visit, CONFIRM, f'<input type="hidden" name="session" value="{escape(session_id)}">{buttons}'
         )
-        shown = page("Was it you?", content + form)
-        return self._browser.with_cookie(allowing_return(shown, *endpoints), visit)
+        return self._browser.with_cookie(page("Was it you?", content + form), visit)
 
     @endpoint(
         "POST",
@@ -213,7 +211,8 @@ class UpstreamEndpoints:
             )
         except MatrixError as error:
             return refusal(error)
-        return redirect(uri)
+        # Which other sites the provider leads through is its own business.
+        return onward(f"On to {self._attempts.provider(provider_id).name}", uri)
 
 
 def _answer_in(request: Request) -> Mapping[str, str]:

@@ -137,6 +137,7 @@ async def test_an_old_client_signs_in_by_a_provider_and_confirms_there_over_a_cr
     key = re.search(r'name="form_key" value="([^"]+)"', page[1])[1]
     form = {"form_key": key, "session": asked["session"], "provider": "company"}
     page = await browser.open(f"{server.base_url}/account/confirm", form)
+    page = await browser.open(re.search(r'<a href="([^"]+)">continue', page[1])[1].replace("&amp;", "&"))
     assert "onAuthDone" in page[1]
     status, _ = await ask(
         "POST", f"{base}/delete_devices", {**body, "auth": {"session": asked["session"]}}, token

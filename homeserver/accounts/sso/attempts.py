@@ -85,19 +85,6 @@ class SignInAttempts:
         except KeyError:
             raise NotFound("There is no such way to sign in here.") from None
 
-    async def authorization_endpoint(self, provider_id: str) -> str:
-        """Where browsers are sent, without what they are sent with.
-
-        Raises:
-            NotFound: there is no such provider.
-            Unavailable: it does not answer.
-        """
-        provider = self.provider(provider_id)
-        try:
-            return (await provider.metadata()).authorization_endpoint
-        except MetadataError as error:
-            raise self._out_of_order(provider, str(error)) from error
-
     async def begin(
         self, provider_id: str, browser_token: str, *, continue_at: str, uia_session: str | None = None
     ) -> str:

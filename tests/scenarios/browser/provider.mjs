@@ -4,16 +4,19 @@ import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { ask, baseUrl, inChromium } from "./chromium.mjs";
 
+const PASSWORD = "correct horse battery staple";
 const provider = process.env.PROVIDER;
 
 // Where the client waits for its token.
 const arrived = Promise.withResolvers();
+const trusted = Promise.withResolvers();
 const client = createServer((request, response) => {
   const url = new URL(request.url, "http://127.0.0.1");
   response.end("The client has it.");
   if (url.pathname === "/client") arrived.resolve(Object.fromEntries(url.searchParams));
+  if (url.pathname === "/trusted") trusted.resolve(Object.fromEntries(url.searchParams));
 });
-await new Promise((resolve) => client.listen(0, "127.0.0.1", resolve));
+await new Promise((resolve) => client.listen(Number(process.env.CLIENT_PORT), "127.0.0.1", resolve));
 const clientSite = `http://127.0.0.1:${client.address().port}`;
 
 await inChromium({ sites: [clientSite, provider] }, async ({ opened, shot }) => {
@@ -59,6 +62,18 @@ await inChromium({ sites: [clientSite, provider] }, async ({ opened, shot }) => 
   await other.goto(`${baseUrl}/account/upstream/company/callback?state=x&code=y`).catch(() => undefined);
   await look(other, "refused");
 
-  return { proposed, user: login.user_id, flows: asked.flows, done, violations };
+  // A client that the operator trusts gets its token right after the form, which may not lead to other sites itself.
+  const register = { username: "petra", password: PASSWORD, auth: { type: "m.login.dummy" }, inhibit_login: true };
+  await ask("POST", "/_matrix/client/v3/register", { body: register });
+  const third = await (await opened()).newPage();
+  await third.goto(`${baseUrl}/_matrix/client/v3/login/sso/redirect?redirectUrl=${encodeURIComponent(`${clientSite}/trusted`)}`);
+  await third.getByLabel("User name").fill("petra");
+  await third.getByLabel("Password").fill(PASSWORD);
+  await third.getByRole("button", { name: "Sign in" }).click();
+  await third.getByText("The client has it.").waitFor();
+  const given = { type: "m.login.token", token: (await trusted.promise).loginToken };
+  const petra = await ask("POST", "/_matrix/client/v3/login", { body: given });
+
+  return { proposed, trusted: petra.user_id, user: login.user_id, flows: asked.flows, done, violations };
 });
 client.close();

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from clients.load.fresh_server import free_port
 from tests.doubles.openid_provider import CLIENT_ID, CLIENT_SECRET, HttpProvider
 from tests.scenarios.conftest import Server
 
@@ -13,6 +14,9 @@ pytestmark = [pytest.mark.scenario, pytest.mark.timeout(360)]
 CONFIGURATION = """
 [outgoing]
 allowed_ranges = ["127.0.0.0/8"]
+
+[sign_in]
+trusted_redirects = ["http://127.0.0.1:{client_port}/trusted"]
 
 [[sign_in.providers]]
 id = "company"
@@ -46,27 +50,40 @@ def issuer():
 
 
 @pytest.fixture(scope="module")
-def server_of_module(issuer, tmp_path_factory):
+def client_port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server_of_module(issuer, client_port, tmp_path_factory):
     """Knows the provider."""
     directory = tmp_path_factory.mktemp("provider")
     for each in (directory, directory.parent):
         each.chmod(0o755)  # the embedded PostgreSQL may run as another user
     server = Server(directory)
     with (directory / "isthmus.toml").open("a") as file:
-        file.write(CONFIGURATION.format(issuer=issuer, client_id=CLIENT_ID, client_secret=CLIENT_SECRET))
+        file.write(
+            CONFIGURATION.format(
+                issuer=issuer, client_id=CLIENT_ID, client_secret=CLIENT_SECRET, client_port=client_port
+            )
+        )
     server.start()
     yield server
     server.stop()
 
 
-def test_somebody_signs_in_by_a_provider_and_confirms_an_operation_there(in_chromium, issuer, monkeypatch):
+def test_somebody_signs_in_by_a_provider_and_confirms_an_operation_there(
+    in_chromium, issuer, client_port, monkeypatch
+):
     monkeypatch.setenv("PROVIDER", issuer.removesuffix("/realms/company"))
+    monkeypatch.setenv("CLIENT_PORT", str(client_port))
 
     seen = in_chromium("provider")
 
     assert (seen["proposed"], seen["user"]) == ("erika", "@erika.m:localhost")
     assert seen["flows"] == [{"stages": ["m.login.sso"]}]
     assert seen["done"] == {}
+    assert seen["trusted"] == "@petra:localhost"
     assert seen["violations"] == []
     assert len(seen["complaints"]) == 1  # of the answer that was refused
     assert "status of 403" in seen["complaints"][0]
