@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct, pack
 from typing import Any, cast
 
-__all__ = ["ENCODERS", "Encoder"]
+__all__ = ["ENCODERS", "ENCODERS_BY_OID", "Encoder"]
 
 Encoder = Callable[[Sequence[Any]], bytes]
 
@@ -66,3 +66,11 @@ ENCODERS: dict[str, Encoder] = {
     "text": _text,
 }
 """By the SQL name of the items' type. No encoder takes an empty column: a flush has no empty statement."""
+
+ENCODERS_BY_OID: dict[int, Encoder] = {
+    _INT2_OID: ENCODERS["smallint"],
+    _INT4_OID: ENCODERS["integer"],
+    _INT8_OID: ENCODERS["bigint"],
+    _TEXT_OID: ENCODERS["text"],
+}
+"""Those that lists in statements mostly need, by the number that PostgreSQL has for the items' type."""

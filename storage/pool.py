@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.abc import PQGen
+from psycopg.abc import Buffer, PQGen
+from psycopg.types.array import ListBinaryDumper
 from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from homeserver.core.errors import Conflict, Unavailable
+from storage.arrays import ENCODERS_BY_OID
 
 __all__ = ["Database", "Row", "Transaction"]
 
@@ -31,6 +33,8 @@ _WAIT_INTERVAL_S = 0.1
 _PIECES_MAX = 32
 """Read in one go, of 16 KB each, before others have their turn."""
 
+_PLAIN = (int, str)
+
 _UNAVAILABLE = "The database cannot be reached just now. Try again."
 
 
@@ -46,6 +50,17 @@ class _Connection(AsyncConnection[Row]):
     ) -> Result:  # fmt: skip
         """Run one of psycopg's generators, as it does, but for what can be read already."""
         return await super().wait(_reading_on(gen, self.pgconn.socket), interval, timeout)
+
+
+class _ListDumper(ListBinaryDumper):
+    """Encodes lists of numbers and of strings in one go, where psycopg goes item by item."""
+
+    def dump(self, obj: list[Any]) -> Buffer | None:
+        """Encode a list."""
+        encode = None
+        if obj and self.sub_dumper is not None and type(obj[0]) in _PLAIN:
+            encode = ENCODERS_BY_OID.get(self.sub_dumper.oid)
+        return super().dump(obj) if encode is None else encode(obj)
 
 
 class _Pool(AsyncConnectionPool[AsyncConnection[Row]]):
@@ -200,6 +215,7 @@ def _reading_on(gen: PQGen[Result], socket: int) -> PQGen[Result]:
 async def _configure(connection: AsyncConnection[Row]) -> None:
     connection.prepare_threshold = _PREPARE_AFTER_USES - 1
     connection.prepared_max = _STATEMENTS_PREPARED_MAX
+    connection.adapters.register_dumper(list, _ListDumper)
     await connection.execute(_SETTINGS)
 
 

@@ -26,8 +26,7 @@ RECEIPTS_PER_ROOM_MAX = 1_000
 """Told to a client that is new to a room: who has read lately."""
 
 PAGE_EVENTS_AT_ONCE_MAX = 20_000
-STATES_AT_ONCE_MAX = 50
-"""What one question reads at most: what is larger becomes several, so that no answer is too much at once."""
+"""What one question reads at most, though of one room all that is asked for; the rest is another question."""
 
 MEMBER = "m.room.member"
 POSITION_MIN = -(2**63)
@@ -160,11 +159,7 @@ class RoomReads:
     async def _read_states(self, asked: Sequence[tuple[str, int]]) -> list[list[Event]]:
         rooms = await self._rooms_of([room_id for room_id, _ in asked])
         places = _places(rooms, [position for _, position in asked])
-        rules = [room.rules for room in rooms]
-        found: list[list[Event] | None] = []
-        for first in range(0, len(places), STATES_AT_ONCE_MAX):
-            upto = first + STATES_AT_ONCE_MAX
-            found += await self._many.states(places[first:upto], rules[first:upto])
+        found = await self._many.states(places, [room.rules for room in rooms])
         return [
             await self._page_by_page(place.room_nid, place.position) if state is None else state
             for place, state in zip(places, found, strict=True)
@@ -185,13 +180,9 @@ class RoomReads:
         types, nids = await self._numbers({(MEMBER, user_id) for *_, members in asked for user_id in members})
         keys = [[nids[user_id] for user_id in members if user_id in nids] for *_, members in asked]
         places = _places(rooms, [position for _, position, _ in asked])
-        rules = [room.rules for room in rooms]
-        found: list[list[Event] | None] = []
-        for first in range(0, len(places), STATES_AT_ONCE_MAX):
-            upto = first + STATES_AT_ONCE_MAX
-            found += await self._many.states_but_for(
-                places[first:upto], types.get(MEMBER, 0), keys[first:upto], rules[first:upto]
-            )
+        found = await self._many.states_but_for(
+            places, types.get(MEMBER, 0), keys, [room.rules for room in rooms]
+        )
         return [
             await self._part_of_large(place, members) if state is None else state
             for place, (*_, members), state in zip(places, asked, found, strict=True)

@@ -11,8 +11,11 @@ __all__ = ["StateOfRooms"]
 Keys = Collection[tuple[str, str]]
 
 # OFFSET 0 lets the places be known before events are looked for: the planner might read all events of a room.
+# All events of a room are found in one go by the index, instead of one after the other.
 _STATE = (
     f"SELECT {EVENT_COLUMNS} FROM"
+    " (SELECT place.room_nid, array_agg(place.position) AS positions, min(place.position) AS low,"
+    " max(place.position) AS high FROM"
     " (SELECT state.room_nid, coalesce(moved.position, state.nid) AS position FROM ("
     "SELECT room_nid, position AS nid FROM unnest(%b::bigint[], %b::integer[], %b::integer[])"
     " AS asked (room_nid, type_nid, state_key_nid)"
@@ -20,8 +23,10 @@ _STATE = (
     " UNION SELECT room_nid, position AS nid FROM unnest(%b::bigint[], %b::integer[])"
     " AS asked (room_nid, type_nid) JOIN current_state USING (room_nid, type_nid)) AS state"
     " LEFT JOIN moved_events AS moved ON moved.room_nid = state.room_nid AND moved.nid = state.nid"
-    " WHERE state.nid <> 0 OFFSET 0) AS found JOIN LATERAL (SELECT * FROM events"
-    " WHERE events.room_nid = found.room_nid AND events.position = found.position"
+    " WHERE state.nid <> 0 OFFSET 0) AS place GROUP BY place.room_nid OFFSET 0) AS found"
+    " JOIN LATERAL (SELECT * FROM events"
+    " WHERE events.room_nid = found.room_nid AND events.position = ANY(found.positions)"
+    " AND events.position BETWEEN found.low AND found.high"
     " AND events.retention_class = 0 OFFSET 0) AS events ON true"
     " JOIN rooms ON rooms.room_nid = found.room_nid ORDER BY events.position"
 )

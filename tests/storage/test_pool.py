@@ -86,3 +86,18 @@ async def test_who_stops_waiting_for_an_answer_leaves_a_connection_that_works(da
             await database.fetch("SELECT pg_sleep(60), generate_series(1, 3000)")
 
     assert await database.fetch("SELECT 1::bigint") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "values"),
+    [
+        ("bigint", [1, -(2**63), 2**63 - 1]), ("bigint", [1, 2]), ("bigint", [40_000, 1, None]),
+        ("bigint", []), ("bigint", [None, 1]), ("integer", [2**31 - 1, -1]), ("smallint", [5, -5]),
+        ("numeric", [2**70]),
+        ("text", ["ü", "", None, "x" * 100_000]), ("text", []), ("text", [None]), ("boolean", [True, None]),
+        ("bytea", [b"\x00"]), ("bigint", [[1, 2], [3, 4]]), ("text", [["a"], ["b"]]),
+    ],
+)  # fmt: skip
+async def test_lists_arrive_as_they_are(database, sql_type, values):
+    for _ in range(3):  # the second time the statement is prepared
+        assert await database.fetch(f"SELECT %b::{sql_type}[]", values) == [(values,)]
