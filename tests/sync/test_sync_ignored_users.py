@@ -3,6 +3,7 @@
 import asyncio
 
 import orjson
+import pytest
 
 from homeserver.core.changes import AccountDataChange
 from tests.sync.sync_asking import ALICE, BOB, CAROL, ROOM, ids, sync
@@ -151,3 +152,24 @@ async def test_who_wants_no_invites_is_told_of_none(world):
     world.keep(ALICE, "m.invite_permission_config", {"default_action": "something else"})
 
     assert ROOM in (await sync(world, ALICE))["rooms"]["invite"]
+
+
+@pytest.mark.parametrize("is_ignored", [True, False])
+async def test_who_is_asked_back_by_somebody_whom_they_ignore_has_left_all_the_same(world, is_ignored):
+    world.create(ROOM, ALICE)
+    world.member(ROOM, BOB, "join")
+    if is_ignored:
+        world.ignore(BOB, ALICE)
+    else:
+        world.keep(BOB, "m.invite_permission_config", {"default_action": "block"})
+    since = (await sync(world, BOB))["next_batch"]
+    left = world.member(ROOM, BOB, "leave")
+    world.send(ROOM, ALICE, "m.room.name", "", name="not for Bob")
+    world.member(ROOM, BOB, "invite", sender=ALICE)
+
+    answer = await sync(world, BOB, since)
+
+    assert answer["rooms"].keys() == {"leave"}
+    assert ids(answer["rooms"]["leave"][ROOM]["timeline"]) == [left]
+    world.member(ROOM, BOB, "invite", sender=ALICE)
+    assert "rooms" not in await sync(world, BOB, answer["next_batch"])

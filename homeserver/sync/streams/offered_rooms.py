@@ -23,6 +23,7 @@ SHOWN = frozenset(
         "m.room.topic",
     }
 )
+_OFFERED = frozenset({Section.INVITE, Section.KNOCK})
 
 
 class OfferedRooms:
@@ -33,12 +34,7 @@ class OfferedRooms:
 
     async def complete(self, window: Window, spans: list[Span], body: Body) -> None:
         """Every room with an invite or a knock that stands."""
-        offered = [
-            span
-            for span in spans
-            if span.section is Section.KNOCK
-            or (span.section is Section.INVITE and not window.user.blocks_invites)
-        ]
+        offered = [span for span in spans if span.section in _OFFERED]
         parts = await side_by_side(self._offered(window, span) for span in offered)
         for span, part in zip(offered, parts, strict=True):
             if part is not None:
@@ -46,8 +42,23 @@ class OfferedRooms:
                 rooms[span.room_id] = part
 
     async def incremental(self, window: Window, spans: list[Span], body: Body) -> None:
-        """The rooms with an invite or a knock since."""
+        """The rooms with an invite or a knock since; where an invite is not told, that the room was left."""
         await self.complete(window, spans, body)
+        for place, span in enumerate(spans):
+            if span.section is Section.INVITE and span.was_joined and span.room_id not in body.invited:
+                went = await self._went(window, span)
+                if went is not None:
+                    spans[place] = Span(span.room_id, Section.LEAVE, went, anew=span.anew)
+
+    async def _went(self, window: Window, span: Span) -> int | None:
+        """Where the user last went out of a room; None if the client knows that, or it is still to come."""
+        before, went = None, None
+        for position, membership in await self._reads.membership_history(span.room_id, window.user.user_id):
+            if before == "join" != membership and position < span.position:
+                went = position
+            before = membership
+        assert window.since is not None, "an increment has a beginning"
+        return None if went is None or window.since.covers(went) else went
 
     async def stripped(self, user: LiveUser, room_id: str, position: int) -> list[bytes] | None:
         """What the user may know of a room by their member event there; None if they want to hear nothing."""
@@ -62,5 +73,7 @@ class OfferedRooms:
 
     async def _offered(self, window: Window, span: Span) -> bytes | None:
         name = b"invite_state" if span.section is Section.INVITE else b"knock_state"
+        if span.section is Section.INVITE and window.user.blocks_invites:
+            return None
         parts = await self.stripped(window.user, span.room_id, span.position)
         return None if parts is None else b'"%b":{"events":[%b]}' % (name, b",".join(parts))
