@@ -6,6 +6,7 @@ Read once, then kept current from the bus; of large rooms only the summary, and 
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 
 import orjson
 
@@ -82,16 +83,14 @@ class _Room:
     def digest(self) -> Digest:
         """The digest, worked out once a change."""
         if self._digest is None:
-            present: list[str] = []
-            gone: list[str] = []
-            joined = invited = 0
-            for member, (membership, _) in self.members.items():
-                joined += membership == "join"
-                invited += membership == "invite"
-                (present if membership in PRESENT else gone).append(member)
-            # Where one is alone in the room, those who went are its heroes.
-            heroes = present if len(present) > 1 else present + gone
-            self._digest = heroes[: HEROES_MAX + 1], joined, invited
+            memberships = [membership for membership, _ in self.members.values()]
+            joined, invited = memberships.count("join"), memberships.count("invite")
+            present = (member for member, (membership, _) in self.members.items() if membership in PRESENT)
+            heroes = list(islice(present, HEROES_MAX + 1))
+            if len(heroes) <= 1:  # where one is alone in the room, those who went are its heroes
+                gone = [member for member, (there, _) in self.members.items() if there not in PRESENT]
+                heroes = (heroes + gone)[: HEROES_MAX + 1]
+            self._digest = heroes, joined, invited
         return self._digest
 
 
@@ -182,6 +181,8 @@ class RoomMembers:
         self._members -= room.size
 
     def _make_way(self) -> None:
+        if self._members <= self._members_max:
+            return
         for room_id, room in list(self._rooms.items())[:-1]:
             if self._members <= self._members_max:
                 return
