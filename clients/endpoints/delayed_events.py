@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 
-from homeserver.core.errors import InvalidParam, MissingParam, NotFound
+from homeserver.core.errors import InvalidParam, MissingParam, NotFound, UnknownError
 from homeserver.core.event.sticky import STICKY_MS_MAX
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.commands import Draft
-from homeserver.rooms.delayed_events import DelayedEvents, check_action
+from homeserver.rooms.delayed_events import DelayedEvents, DelayTooLong, check_action
 from storage.tables.delayed_events import DelayedEvent
 
 __all__ = ["DELAY", "STICKY_DURATION", "DelayedEventsEndpoints", "delay_of", "sticky_ms_of"]
@@ -50,6 +50,14 @@ def sticky_ms_of(request: Request) -> int | None:
     return duration_ms
 
 
+class DelayTooLarge(UnknownError):
+    """The delay is longer than this server waits, as the endpoint to come says it."""
+
+    def __init__(self, error: DelayTooLong, *, is_stable: bool) -> None:
+        super().__init__(error.error, **{"org.matrix.msc4140.max_delay": error.delay_ms_max})
+        self.errcode = "M_DELAY_TOO_LARGE" if is_stable else "ORG.MATRIX.MSC4140_DELAY_TOO_LARGE"
+
+
 class DelayedEventsEndpoints:
     """Scheduling by an endpoint of its own, acting on what waits, and reading it."""
 
@@ -83,9 +91,12 @@ class DelayedEventsEndpoints:
         draft = Draft(
             named["eventType"], request.requester.user_id, content, state_key, sticky_ms=sticky_ms
         )
-        delay_id = await self._delayed_events.schedule(
-            request.requester, named["roomId"], draft, delay_ms, transaction_id=named["txnId"]
-        )
+        try:
+            delay_id = await self._delayed_events.schedule(
+                request.requester, named["roomId"], draft, delay_ms, transaction_id=named["txnId"]
+            )
+        except DelayTooLong as error:
+            raise DelayTooLarge(error, is_stable=not request.path.startswith(_UNSTABLE)) from None
         return json_response({"delay_id": delay_id})
 
     @endpoint(

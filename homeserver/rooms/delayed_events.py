@@ -65,6 +65,7 @@ class DelayTooLong(UnknownError):
                 "org.matrix.msc4140.max_delay": delay_ms_max,
             },
         )
+        self.delay_ms_max = delay_ms_max
 
 
 class DelayedEvents:

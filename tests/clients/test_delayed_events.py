@@ -198,6 +198,30 @@ async def test_the_endpoint_to_come_schedules_too(rooms_server, alice, room, nam
         assert status == 400
 
 
+@pytest.mark.parametrize(
+    ("prefix", "errcode"),
+    [
+        (UNSTABLE, "ORG.MATRIX.MSC4140_DELAY_TOO_LARGE"),
+        ("/_matrix/client/v3", "M_DELAY_TOO_LARGE"),
+    ],
+)
+async def test_the_endpoint_to_come_says_how_long_a_delay_can_be(rooms_server, alice, room, prefix, errcode):
+    path = f"{prefix}/rooms/{quote(room)}/delayed_event/m.room.message/1"
+    body = {"delay_ms": 10**12, "content": {}}
+    status, answer = await rooms_server.call("PUT", path, body, token=alice.token)
+
+    assert (status, answer["errcode"]) == (400, errcode)
+    assert answer["org.matrix.msc4140.max_delay"] == 86_400_000
+
+
+async def test_to_act_takes_no_body(rooms_server, alice, room):
+    _, answer = await schedule(alice, room)
+    path = f"{UNSTABLE}/delayed_events/{answer['delay_id']}/send"
+
+    assert await rooms_server.call("POST", path, token=alice.token) == (200, {})
+    assert await alice.texts(room) == ["later"]
+
+
 async def test_a_repetition_at_the_limit_is_told_its_delay_id(alice, room):
     _, first = await schedule(alice, room, transaction_id="first")
     for _ in range(WAITING_PER_USER_MAX - 1):
