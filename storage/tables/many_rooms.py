@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 from homeserver.core.event.pdu import Event
@@ -21,6 +22,7 @@ STATE_KEYS_MAX = 250
 _HIDDEN = int(HIDDEN)
 _ROWS_AT_ONCE = 3_000
 """Become events in one go: some milliseconds of work."""
+_PLACE_SHOWN, _PLACE = itemgetter(0), itemgetter(1)
 _ASKED = "WITH ORDINALITY AS asked"
 _SHORT = "events.position, events.flags, events.event_id, events.redacted_because, events.json"
 # No lower bound: with one the planner takes the span for short, and sorts all of a room's events.
@@ -193,7 +195,7 @@ class ManyRooms:
         for row, event in zip(rows, events, strict=True):
             pages[row[0] - 1].append(Shown(row[1], event, row[2], row[6]))
         for page in pages:
-            page.sort(key=_position, reverse=True)
+            page.sort(key=_PLACE_SHOWN, reverse=True)
         return pages
 
     async def states(
@@ -276,7 +278,7 @@ class ManyRooms:
     async def _of_rooms(self, rows: Sequence[Row], rules: Sequence[RoomVersionRules]) -> list[list[Event]]:
         """Make events of rows, and sort them out by the questions that they answer, by position."""
         found: list[list[Event]] = [[] for _ in rules]
-        rows = sorted(rows, key=_place)
+        rows = sorted(rows, key=_PLACE)
         for row, event in zip(rows, await self._made(rows, rules), strict=True):
             found[row[0] - 1].append(event)
         return found
@@ -294,12 +296,3 @@ class ManyRooms:
         if redacted:
             await self._events.note_redactions(redacted)
         return events
-
-
-def _position(shown: Shown) -> int:
-    return shown.position
-
-
-def _place(row: Row) -> int:
-    place: int = row[1]
-    return place
