@@ -26,11 +26,11 @@ class DeviceReads(Protocol):
 
     async def no_longer_shared(
         self, user_id: str, joined: Collection[str], left: Collection[str], after: int
-    ) -> Sequence[str]:
-        """Those who share no room with a user, and may have been in rooms with them.
+    ) -> Sequence[tuple[str, str, bool]]:
+        """Those who share no room with a user, and may have been in rooms with them, by room.
 
-        Who was moved there above a position, or is in one that the user has left. Those who never had any key
-        may be left out.
+        As `rooms_in_common` tells them: who was moved there above a position, or is in one that the user has
+        left. Those who never had any key may be left out.
         """
 
     async def rooms_in_common(

@@ -34,7 +34,7 @@ class StoredDeviceReads:
 
     async def no_longer_shared(
         self, user_id: str, joined: Collection[str], left: Collection[str], after: int
-    ) -> Sequence[str]:
+    ) -> Sequence[tuple[str, str, bool]]:
         """Those who share no room with a user, and may have been in rooms with them."""
         nid = await self._nid(user_id)
         return await device_lists.no_longer_shared(self._database, nid, joined, left, after)

@@ -7,7 +7,7 @@ left in none of them is forgotten.
 Spec: https://spec.matrix.org/v1.19/client-server-api/#e2e-extensions-to-sync
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -34,11 +34,13 @@ class _Found:
         changed: who is to be asked for, if not gone.
         gone: who shares no room with the user any more.
         doubtful: those of them who may have come only since.
+        rooms: where some of them may have been with the user: room ID, user ID, whether they still are there.
     """
 
     changed: set[str]
     gone: set[str]
     doubtful: set[str]
+    rooms: Sequence[tuple[str, str, bool]] = ()
 
 
 class LiveDeviceLists:
@@ -93,8 +95,8 @@ class LiveDeviceLists:
         """Tell whose devices a user is to ask for since a place, and whose no more.
 
         What is noted takes no read, unless somebody left who is not here (one), or the user came into a room
-        or left one (one each), or it is to be seen whether those who are gone were there at `since` (one,
-        and one for each room that was shared or may have been).
+        or left one (two each), or it is to be seen whether those who are gone were there at `since` (one for
+        each room that was shared or may have been, and one more).
         Else it takes two reads, one for each room whose members changed, and some more as above.
         """
         news = user.device_lists.after(since, until)
@@ -155,23 +157,31 @@ class LiveDeviceLists:
             found.changed.update(await self._reads.devices.newly_shared(user.user_id, joined, after))
         if joined or left:
             # Also others may have left while the user was out of a room.
-            lost = await self._reads.devices.no_longer_shared(user.user_id, joined, left, after)
-            found.doubtful = found.doubtful | (set(lost) - found.gone)
-            found.gone.update(lost)
+            found.rooms = await self._reads.devices.no_longer_shared(user.user_id, joined, left, after)
+            lost = {other_id for _, other_id, _ in found.rooms}
+            found.doubtful = found.doubtful | (lost - found.gone)
+            found.gone |= lost
 
     async def _told(self, user: LiveUser, found: "_Found", told: set[str], after: int) -> DeviceListUpdate:
         """What there is to tell, when it is seen who of the doubtful shared a room at a position."""
-        left = found.gone - found.doubtful
-        if found.doubtful:
-            left |= await self._shared_at(user, found.doubtful, after)
+        left, doubtful = found.gone - found.doubtful, found.doubtful
+        if doubtful and found.rooms:
+            # Most of them were in the very room that was left.
+            met = await self._together_at(user, found.rooms, after)
+            left, doubtful = left | (doubtful & met), doubtful - met
+        if doubtful:
+            reads = self._reads.devices
+            rooms = await reads.rooms_in_common(user.user_id, sorted(doubtful), after)
+            left |= doubtful & await self._together_at(user, rooms, after)
         left.discard(user.user_id)
         return sorted((found.changed - found.gone) | (told - left)), sorted(left)
 
-    async def _shared_at(self, user: LiveUser, others: set[str], position: int) -> set[str]:
-        """Those of some users who share no room now, and did at a position."""
-        common = await self._reads.devices.rooms_in_common(user.user_id, sorted(others), position)
+    async def _together_at(
+        self, user: LiveUser, rooms: Iterable[tuple[str, str, bool]], position: int
+    ) -> set[str]:
+        """Who was in some rooms with a user at a position, of (room ID, user ID, whether there since)."""
         by_room: dict[str, list[tuple[str, bool]]] = {}
-        for room_id, other_id, has_stayed in common:
+        for room_id, other_id, has_stayed in rooms:
             by_room.setdefault(room_id, []).append((other_id, has_stayed))
 
         async def members(room_id: str) -> set[str]:
@@ -182,8 +192,7 @@ class LiveDeviceLists:
                 return set()
             return joined.union(other_id for other_id, has_stayed in by_room[room_id] if has_stayed)
 
-        found = await side_by_side(members(room_id) for room_id in by_room)
-        return others.intersection(*[set[str]().union(*found)])
+        return set[str]().union(*await side_by_side(members(room_id) for room_id in by_room))
 
     async def _read(self, user: LiveUser, since: SyncToken) -> DeviceListUpdate:
         """Read what there is since a place, also what is ahead of what was published: that is told again."""

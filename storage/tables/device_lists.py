@@ -160,8 +160,10 @@ async def newly_shared(queries: Queries, user_nid: int, room_ids: Collection[str
 
 async def no_longer_shared(
     queries: Queries, user_nid: int, joined: Collection[str], left: Collection[str], after: int
-) -> list[str]:
-    """Name those who share no room with a user, and are in one that the user left, or were moved since.
+) -> list[tuple[str, str, bool]]:
+    """Read who shares no room with a user, and is in one that the user left, or was moved since.
+
+    As (room ID, user ID, whether they are there since the position).
 
     Args:
         queries: where.
@@ -172,14 +174,15 @@ async def no_longer_shared(
     """
     share = _SHARE.format(theirs="theirs.user_nid")
     rows = await queries.fetch(
-        "SELECT DISTINCT interned_users.text FROM rooms JOIN memberships AS theirs USING (room_nid)"
+        "SELECT room_id, interned_users.text, theirs.position <= %b::bigint"
+        " FROM rooms JOIN memberships AS theirs USING (room_nid)"
         " JOIN interned_users ON interned_users.nid = theirs.user_nid"
         " WHERE room_id = ANY(%b::text[]) AND theirs.user_nid <> %b::bigint"
         " AND (theirs.position > %b::bigint OR theirs.membership = 'join' AND room_id = ANY(%b::text[]))"
         f" AND {_KNOWN} AND NOT EXISTS ({share})",
-        [*joined, *left], user_nid, after, list(left), user_nid,
+        after, [*joined, *left], user_nid, after, list(left), user_nid,
     )  # fmt: skip
-    return [text for (text,) in rows]
+    return [(room_id, text, has_stayed) for room_id, text, has_stayed in rows]
 
 
 async def rooms_in_common(

@@ -43,8 +43,9 @@ class WorldDevices:
     async def no_longer_shared(self, user_id, joined, left, after):
         self._world.reads += 1
         return [
-            member
-            for member in self._members(left) | self._moved([*joined, *left], after)
+            (room_id, member, self._position(room_id, member) <= after)
+            for room_id in [*joined, *left]
+            for member in self._moved([room_id], after) | self._members(set(left) & {room_id})
             if not self._sees(user_id, member)
         ]
 
