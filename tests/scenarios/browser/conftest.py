@@ -7,11 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenarios.conftest import _running
+
 _ROOT = Path(__file__).parents[3]
 _HERE = Path(__file__).parent
 _SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or _ROOT / "build" / "screenshots").resolve()
 _TIMEOUT_S = 300
 """Of a program as a whole, on a machine that has much else to do; each of its steps has 30 seconds."""
+
+
+@pytest.fixture(scope="session")
+def _server_of_all():
+    with _running() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def server_of_module(_server_of_all):
+    """One server for all programs, in each of which other people act; a module may have one of its own."""
+    return _server_of_all
 
 
 @pytest.fixture
