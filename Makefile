@@ -28,8 +28,9 @@ $(JS)/node_modules/.installed: $(JS)/package-lock.json .venv-interop/.installed
 run: install
 	@exec $(BIN)/homeserver run $(ARGS)
 
+# As many at once as there are cores, each process with a PostgreSQL of its own; ARGS="-n0" for one after the other.
 test: install
-	$(BIN)/pytest --ignore=tests/scenarios --ignore=tests/simulation $(ARGS)
+	$(BIN)/pytest -n logical --maxprocesses 8 --dist worksteal --ignore=tests/scenarios --ignore=tests/simulation $(ARGS)
 
 # Whole servers as processes of their own, clients that we did not write, and servers to which all goes wrong.
 scenarios: install .venv-interop/.installed $(JS)/node_modules/.installed
