@@ -240,7 +240,12 @@ class Seat:
 
     def _expire(self) -> None:
         self._is_due = True
-        self._start_work()
+        delta = None if self._is_awake else self._follower.move_on()
+        body = None if delta is None else self._follower.with_key_counts_at_hand(delta)
+        if body is None or not self._house.authenticator.is_valid(self._occupant.admission):
+            self._start_work(delta)
+        else:
+            self._answer(body)
 
     def _start_work(self, delta: Delta | None = None) -> None:
         if self._channel is None or self._task is not None:

@@ -68,7 +68,7 @@ class Follower:
         self._is_plain = self._inbox.is_quiet and not self._user.ignored
         if self._has_heard_all(heard):
             self._since, self._noted = heard, noted
-            return Delta(heard, b'{"next_batch":"%b"}' % heard.encode().encode(), is_empty=True), False
+            return _nothing(heard), False
         if self._noted is None and self._request.events_max and self._since is not None:
             await self._notifier.recall(self._user, self._since)
         now = self._stop_at(heard)
@@ -83,13 +83,16 @@ class Follower:
 
     def _has_heard_all(self, heard: SyncToken) -> bool:
         """Say whether there is nothing to tell, as mostly when a long poll begins; False if in doubt."""
-        since, user = self._since, self._user
-        if since is None or self._request.full_state or since != heard or not self._inbox.is_quiet:
-            return False
+        since = self._since
+        return since is not None and not self._request.full_state and since == heard and self._is_quiet(heard)
+
+    def _is_quiet(self, since: SyncToken) -> bool:
+        user = self._user
         return (
-            user.account_data.is_quiet_since(heard)
-            and user.presence.is_quiet_since(heard)
-            and user.device_lists.is_quiet_since(heard)
+            self._inbox.is_quiet
+            and user.account_data.is_quiet_since(since)
+            and user.presence.is_quiet_since(since)
+            and user.device_lists.is_quiet_since(since)
         )
 
     @property
@@ -114,6 +117,16 @@ class Follower:
             return False
         self._since, self._noted, self._is_plain = heard, noted, not self._user.ignored
         return True
+
+    def move_on(self) -> Delta | None:
+        """The delta that tells nothing, if nothing happened for the reader since the last; else None."""
+        since, bell = self._since, self._bell
+        if since is None or bell.has_rung or bell.is_private or self._noted != self._user.noted:
+            return None
+        if not self._is_quiet(since):
+            return None
+        self._since = self._notifier.heard
+        return _nothing(self._since)
 
     def glance(self) -> Delta | Hashable:
         """The next delta, if it is at hand because somebody else was told the same.
@@ -225,6 +238,10 @@ class Follower:
         for position, _ in recent[:events_max]:
             now = now.advance(position)
         return now
+
+
+def _nothing(token: SyncToken) -> Delta:
+    return Delta(token, b'{"next_batch":"%b"}' % token.encode().encode(), is_empty=True)
 
 
 class Following:

@@ -189,6 +189,37 @@ async def test_time_that_runs_out_is_answered_with_a_token(server):
     assert body["device_one_time_keys_count"] == {"signed_curve25519": 0}
 
 
+async def test_a_poll_in_which_nothing_happened_ends_without_a_task_and_moves_the_token_on(server):
+    bob = Poller(server, "bob")
+    await bob.take_a_seat()
+    since = bob.since
+    server.world.create("!other:example.org", ALICE)
+    await settle()
+    server.lane._house.tasks.start = None
+    bob.seat._expire()
+
+    assert bob.answer()[0] == 200
+    assert bob.since != since
+    assert await bob.poll() is None
+
+
+async def test_what_is_noted_and_rings_later_is_not_passed_over(server):
+    """As receipts in large rooms, which are told once a second."""
+    bob = Poller(server, "bob")
+    await bob.take_a_seat()
+    server.world.holds_back = True
+    server.world.send(ROOM, ALICE, body="hello")
+    user = server.world.notifier.users.get(BOB)
+    waiters, user._waiters = user._waiters, set()
+    server.world.holds_back = False
+    server.world.publish()
+    user._waiters = waiters
+    bob.seat._expire()
+    await settle()
+
+    assert bodies(bob.answer()) == ["hello"]
+
+
 async def test_who_is_logged_out_while_waiting_is_told_so(server):
     bob = Poller(server, "bob")
     await bob.take_a_seat()
