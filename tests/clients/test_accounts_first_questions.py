@@ -51,7 +51,7 @@ async def test_push_rules_are_the_predefined_ones(server):
 
     assert status == 200
     assert same == answer["global"]
-    assert list(same) == ["override", "content", "room", "sender", "underride"]
+    assert list(same) == ["override", "content", "postcontent", "room", "sender", "underride"]
     assert [rule["rule_id"] for rule in same["override"]][:3] == [
         ".m.rule.master",
         ".m.rule.suppress_notices",
