@@ -201,17 +201,14 @@ class _Encoder:
     """Encodes events; what goes to all devices of a user only once."""
 
     def __init__(self, sender: str, event_type: str) -> None:
-        self._form = b'{"type":%b,"sender":%b,"content":%%b}' % (
-            orjson.dumps(event_type).replace(b"%", b"%%"),
-            orjson.dumps(sender).replace(b"%", b"%%"),
-        )
+        self._head = b'{"type":%b,"sender":%b,"content":' % (orjson.dumps(event_type), orjson.dumps(sender))
         self._content: object = None
         self._event = b""
 
     def __call__(self, content: dict[str, Any]) -> bytes:
         """Encode the event with this content."""
         if content is not self._content:
-            event = self._form % orjson.dumps(content)
+            event = self._head + orjson.dumps(content) + b"}"
             if len(event) > MESSAGE_BYTES_MAX:
                 raise TooLarge(f"A message to a device may have at most {MESSAGE_BYTES_MAX} bytes.")
             self._content, self._event = content, event
