@@ -177,7 +177,9 @@ class RoomReads:
 
     async def _read_parts(self, asked: Sequence[tuple[str, int, Collection[str]]]) -> list[list[Event]]:
         rooms = await self._rooms_of([room_id for room_id, *_ in asked])
-        types, nids = await self._numbers({(MEMBER, user_id) for *_, members in asked for user_id in members})
+        types = await self._interning.existing("type", (MEMBER,))
+        user_ids = set().union(*[members for *_, members in asked])
+        nids = await self._interning.existing("state_key", user_ids)
         keys = [[nids[user_id] for user_id in members if user_id in nids] for *_, members in asked]
         places = _places(rooms, [position for _, position, _ in asked])
         found = await self._many.states_but_for(
