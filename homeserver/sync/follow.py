@@ -65,9 +65,8 @@ class Follower:
         # Forget rings first: what is published from here on, while the delta is made too, rings again.
         self._bell.clear()
         noted = self._user.noted
-        self._is_plain = self._inbox.is_quiet and not self._user.ignored
         if self._has_heard_all(heard):
-            self._since, self._noted = heard, noted
+            self._since, self._noted, self._is_plain = heard, noted, not self._user.ignored
             return _nothing(heard), False
         if self._noted is None and self._request.events_max and self._since is not None:
             await self._notifier.recall(self._user, self._since)
@@ -76,6 +75,7 @@ class Follower:
         self._since = delta.token
         is_up_to_date = delta.token is heard
         self._noted = noted if is_up_to_date else None
+        self._is_plain = self._inbox.is_quiet and not self._user.ignored
         if news is not None and delta.is_shared and is_up_to_date:
             self._shared.put(heard, self._view, news, delta)
         is_partial = delta.token.sticky_after is not None or isinstance(delta.token, PartialToken)

@@ -154,6 +154,21 @@ async def test_many_readers_of_one_message_wake_one_task(world):
     assert {id(body) for reader in readers for body in reader.told} == {id(readers[0].told[0])}
 
 
+async def test_the_first_message_after_the_first_sync_is_shared_already(world):
+    followers, pushed = [], []
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(10):
+            request = SyncRequest(Requester(USERS[1], f"DEVICE{number}", number), filter=parse_filter({}))
+            followers.append(await stack.enter_async_context(world.sync.following(request)))
+            await followers[-1].look()
+        world.send(ROOMS[0], USERS[0], body="hello")
+        await followers[0].look()
+        pushed = [follower.glance() for follower in followers[1:]]
+
+    assert len({id(delta) for delta in pushed}) == 1
+    assert isinstance(pushed[0], Delta)
+
+
 @pytest.mark.parametrize("use_state_after", [False, True])
 async def test_a_speaker_is_introduced_once_to_all_who_do_not_know_them(world, use_state_after):
     lazy = {"room": {"timeline": {"limit": 1}, "state": {"lazy_load_members": True}}}
