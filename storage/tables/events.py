@@ -20,8 +20,6 @@ __all__ = [
 
 Direction = Literal["b", "f"]
 
-_POSITION_MIN, _POSITION_MAX = -(2**63), 2**63 - 1
-
 
 class EventFlags(IntFlag):
     """What is to be known of an event beside its JSON."""
@@ -121,9 +119,10 @@ _AUTH_NIDS = (
 )
 _PAGE = (
     f"SELECT {EVENT_COLUMNS} FROM events JOIN rooms ON rooms.room_nid = events.room_nid"
-    f" WHERE events.room_nid = %b AND events.flags & {_HIDDEN} = 0"
-    f" AND events.position > %b AND events.position <= %b AND NOT {IS_OVER_LIFETIME}"
+    f" WHERE events.room_nid = %b AND events.flags & {_HIDDEN} = 0 AND NOT {IS_OVER_LIFETIME}"
 )
+# Only the bounds that there are: between two the planner takes the span for short, and sorts all of it.
+_ABOVE, _UP_TO = " AND events.position > %b", " AND events.position <= %b"
 _ORDER = {"b": " ORDER BY events.position DESC LIMIT %b", "f": " ORDER BY events.position LIMIT %b"}
 _TYPES = "events.type_nid IN (SELECT nid FROM interned_types WHERE text LIKE ANY(%b::text[]))"
 _SENDERS = "events.sender_nid IN (SELECT nid FROM interned_users WHERE text = ANY(%b::text[]))"
@@ -313,11 +312,11 @@ class Events:
         """
         low, high = (to_position, from_position) if direction == "b" else (from_position, to_position)
         condition, parameters = wanted.condition() if wanted is not None else ("", [])
+        bounds = ("" if low is None else _ABOVE) + ("" if high is None else _UP_TO)
         rows = await self._database.fetch(
-            _PAGE + condition + _ORDER[direction],
+            _PAGE + bounds + condition + _ORDER[direction],
             room_nid,
-            _POSITION_MIN if low is None else low,
-            _POSITION_MAX if high is None else high,
+            *[bound for bound in (low, high) if bound is not None],
             *parameters,
             limit,
         )
