@@ -1,5 +1,6 @@
 // What all programs here share: Chromium, what its pages may do, their screenshots, and what is told in the end.
 // Each is called as: node PROGRAM.mjs BASE_URL DIRECTORY_FOR_SCREENSHOTS
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
@@ -7,12 +8,15 @@ export const [baseUrl, screenshots] = process.argv.slice(2);
 const UNPACKED = join(import.meta.dirname, "node_modules", ".chromium");
 export const STEP_MS_MAX = 30_000;
 
+// Root cannot have a sandbox, and a container may allow nobody the namespaces that one is made of.
+const hasSandbox = () => process.getuid() !== 0 && spawnSync("unshare", ["--user", "true"]).status === 0;
+
 // Not the arguments that its packager suggests: those switch off what keeps one site from reading another (CORS too).
 const launch = () =>
   chromium.launch({
     executablePath: join(UNPACKED, "chromium"),
     headless: true,
-    chromiumSandbox: process.getuid() !== 0, // root cannot have one
+    chromiumSandbox: hasSandbox(),
     env: {
       ...process.env,
       LD_LIBRARY_PATH: join(UNPACKED, "al2023", "lib"),
