@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Hashable
 from contextlib import nullcontext
-from functools import partial
 from typing import Protocol
 
 from clients.websocket.frames import RequestFrame, StartSync
@@ -79,8 +78,8 @@ class Connection:
     """One client's connection."""
 
     __slots__ = (
-        "_admission", "_admitted_token", "_client_address", "_follower", "_is_over", "_is_writable",
-        "_requests", "_room_made", "_services", "_session", "_stream", "_wire",
+        "_admission", "_admitted_token", "_client_address", "_follower", "_follows_for", "_is_over",
+        "_is_writable", "_requests", "_room_made", "_services", "_session", "_stream", "_wire",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +97,7 @@ class Connection:
         self._room_made = Waiter()
         self._admission: Admission | None = None
         self._admitted_token: str | None = None
+        self._follows_for: Requester | None = None
 
     def message(self, data: bytes) -> None:
         """Take one message of the client."""
@@ -217,19 +217,20 @@ class Connection:
                 body = b""
             del delta  # it may be large, and the sleep long
             if not more:
-                await follower.listen(partial(self._tell, follower, requester))
+                self._follows_for = requester
+                await follower.listen(self._tell)
 
-    def _tell(self, follower: Follower, requester: Requester) -> Hashable:
+    def _tell(self) -> Hashable:
         """Push what many are told alike, without waking the stream's task; see `Listener`."""
-        session, admission = self._session, self._admission
-        if not self._is_writable or not session.may_push:
+        session, admission, follower = self._session, self._admission, self._follower
+        if follower is None or not self._is_writable or not session.may_push:
             return None
         if (
             admission is None
             or session.access_token is not self._admitted_token
             or not admission.is_good
             or admission.expires_ms != math.inf
-        ) and not self._is_admitted(requester):
+        ) and not self._is_admitted(self._follows_for):
             return None
         delta = follower.glance()
         if type(delta) is not Delta:
@@ -238,7 +239,7 @@ class Connection:
             self._wire.send(session.shared_delta(delta))
         return True
 
-    def _is_admitted(self, requester: Requester) -> bool:
+    def _is_admitted(self, requester: Requester | None) -> bool:
         """Say whether the token stands for the requester still; False also if it must be looked up."""
         authenticator, token = self._services.authenticator, self._session.access_token
         admission = self._admission

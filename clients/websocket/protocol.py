@@ -7,10 +7,10 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 
 from clients.websocket.connection import Connection, Services
+from clients.websocket.frame_wire import FrameWire
 from clients.websocket.small_frames import whole_text
 from homeserver.http.adapter import CLIENT_ADDRESS_HEADER
 from homeserver.http.authenticate import access_token_of
-from homeserver.http.write import write_at_once
 
 __all__ = ["PATH", "SUBPROTOCOL", "WebSockets"]
 
@@ -30,6 +30,7 @@ class ClientProtocol(WebSocketServerProtocol):
 
     transport: Any  # the interface that Twisted declares lacks the producer's half
     connection: Connection | None = None
+    _wire: FrameWire | None = None
     _access_token: str | None = None
     _client_address = ""
 
@@ -65,8 +66,9 @@ class ClientProtocol(WebSocketServerProtocol):
         factory: ClientFactory = self.factory
         # Of the handshake nothing is needed any more.
         self.http_headers, self.http_request_params, self.http_response_data = {}, {}, ""
+        self._wire = FrameWire(self)
         self.connection = Connection(
-            factory.services, self, access_token=self._access_token, client_address=self._client_address
+            factory.services, self._wire, access_token=self._access_token, client_address=self._client_address
         )
         factory.connections.add(self.connection)
         self.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's parameter: a push producer
@@ -74,7 +76,7 @@ class ClientProtocol(WebSocketServerProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N802, N803 - autobahn's names
         """Hand a message to the session."""
         if isBinary:
-            self.close(CLOSE_UNSUPPORTED, "text messages only")
+            self.sendCloseFrame(CLOSE_UNSUPPORTED, b"text messages only", isReply=False)
         elif self.connection is not None:
             self.connection.message(payload)
 
@@ -100,6 +102,8 @@ class ClientProtocol(WebSocketServerProtocol):
             self.factory.connections.discard(self.connection)
             self.connection.lost()
             self.connection = None
+        if self._wire is not None:
+            self._wire.is_open = False
 
     # The producer whose consumer is the transport: our session.
 
@@ -116,27 +120,21 @@ class ClientProtocol(WebSocketServerProtocol):
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
         """The connection is going; `onClose` follows."""
 
-    # The wire of the connection.
+    # What autobahn writes by itself: answers to pings, pings, Close.
 
-    def send(self, frame: bytes) -> None:
-        """Send one text message."""
-        if self.state == self.STATE_OPEN:
-            # Not sendMessage: its size limit counts for both directions, and a complete sync may be larger.
-            write_at_once(self.transport, self.factory.encoded(frame))
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:  # noqa: FBT001, FBT002, N802 - autobahn's names
+        """Write bytes, and let no frame of ours overtake them."""
+        if self._wire is not None:
+            self._wire.hold()
+        super().sendData(data, sync, chopsize)
 
-    def close(self, code: int, reason: str) -> None:
-        """Close with a code."""
-        if self.state == self.STATE_OPEN:
-            # Not sendClose: it lets nobody use the codes that the standard keeps for servers.
-            self.sendCloseFrame(code, reason.encode(), isReply=False)
-
-    def pause_reading(self) -> None:
-        """Take no more bytes from the client."""
-        self.transport.pauseProducing()
-
-    def resume_reading(self) -> None:
-        """Take bytes from the client again."""
-        self.transport.resumeProducing()
+    def sendCloseFrame(  # noqa: N802 - autobahn's name
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False  # noqa: FBT001, FBT002, N803 - autobahn's names
+    ) -> None:  # fmt: skip
+        """Send a Close; nothing follows it."""
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if self._wire is not None:
+            self._wire.is_open = False
 
 
 class ClientFactory(WebSocketServerFactory):

@@ -12,13 +12,9 @@ BYTES_MAX = 4 * 1024 * 1024
 
 
 class Unacknowledged:
-    """The deltas on their way, in order, and how many more may follow.
+    """The deltas on their way, in order, and how many more may follow."""
 
-    Attributes:
-        has_room: another delta may be sent; a single one may be of any size.
-    """
-
-    __slots__ = ("_bytes", "_bytes_max", "_deltas", "_deltas_max", "has_room")
+    __slots__ = ("_bytes", "_bytes_max", "_deltas", "_deltas_max")
 
     def __init__(self, deltas_max: int = DELTAS_MAX, bytes_max: int = BYTES_MAX) -> None:
         # Nearly always empty or short, and there is one for each connection: a deque begins with 600 bytes.
@@ -26,16 +22,21 @@ class Unacknowledged:
         self._bytes = 0
         self._deltas_max = deltas_max
         self._bytes_max = bytes_max
-        self.has_room = deltas_max > 0
 
     def __len__(self) -> int:
         return len(self._deltas)
 
-    def sent(self, token: str, size_bytes: int) -> None:
-        """A delta with this token was sent."""
-        self._deltas.append((token, size_bytes))
-        self._bytes += size_bytes
-        self.has_room = len(self._deltas) < self._deltas_max and self._bytes < self._bytes_max
+    @property
+    def has_room(self) -> bool:
+        """Another delta may be sent; a single one may be of any size."""
+        return len(self._deltas) < self._deltas_max and self._bytes < self._bytes_max
+
+    def sent(self, token: str, size_bytes: int) -> bool:
+        """A delta with this token was sent; whether another may be."""
+        deltas = self._deltas
+        deltas.append((token, size_bytes))
+        self._bytes = sent_bytes = self._bytes + size_bytes
+        return len(deltas) < self._deltas_max and sent_bytes < self._bytes_max
 
     def acknowledge(self, token: str) -> bool:
         """Forget the delta with this token and all before it; False if there is none."""
@@ -43,7 +44,6 @@ class Unacknowledged:
             if each == token:
                 self._bytes -= sum(size_bytes for _, size_bytes in self._deltas[: index + 1])
                 del self._deltas[: index + 1]
-                self.has_room = len(self._deltas) < self._deltas_max and self._bytes < self._bytes_max
                 return True
         return False
 
@@ -51,4 +51,3 @@ class Unacknowledged:
         """The stream starts anew."""
         self._deltas.clear()
         self._bytes = 0
-        self.has_room = True

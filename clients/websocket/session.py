@@ -75,9 +75,12 @@ class Session:
 
     Attributes:
         access_token: the token of the client at this time.
+        may_push: a delta may be sent now.
     """
 
-    __slots__ = ("_bad_frames", "_in_flight", "_outgoing", "_streaming", "_unacknowledged", "access_token")
+    __slots__ = (
+        "_bad_frames", "_in_flight", "_outgoing", "_streaming", "_unacknowledged", "access_token", "may_push",
+    )  # fmt: skip
 
     def __init__(self, access_token: str | None = None, unacknowledged: Unacknowledged | None = None) -> None:
         self.access_token = access_token
@@ -86,16 +89,12 @@ class Session:
         self._outgoing: list[bytes] = []
         self._streaming = False
         self._unacknowledged = Unacknowledged() if unacknowledged is None else unacknowledged
+        self.may_push = False
 
     @property
     def requests_in_flight(self) -> int:
         """How many requests wait for their answer."""
         return len(self._in_flight)
-
-    @property
-    def may_push(self) -> bool:
-        """A delta may be sent now."""
-        return self._streaming and self._unacknowledged.has_room
 
     @property
     def streaming(self) -> bool:
@@ -107,7 +106,7 @@ class Session:
         try:
             frame = decode_frame(data)
             if isinstance(frame, Acknowledge):
-                return WindowMoved(frame.token) if self._unacknowledged.acknowledge(frame.token) else None
+                return self._acknowledge(frame.token)
             if isinstance(frame, RequestFrame):
                 return self._request(frame)
         except MatrixError as error:
@@ -117,9 +116,9 @@ class Session:
             return None
         self._unacknowledged.clear()
         if isinstance(frame, StopSync):
-            self._streaming = False
+            self._streaming = self.may_push = False
             return StreamStopped()
-        self._streaming = True
+        self._streaming = self.may_push = True
         return StreamStarted(frame, self.access_token)
 
     def outgoing(self) -> list[bytes]:
@@ -138,7 +137,7 @@ class Session:
         """The frame of one delta; only while `may_push`."""
         assert self.may_push, "no room for another delta"
         frame = delta_frame(body)
-        self._unacknowledged.sent(token, len(frame))
+        self.may_push = self._unacknowledged.sent(token, len(frame))
         return frame
 
     def shared_delta(self, delta: Delta) -> bytes:
@@ -146,14 +145,20 @@ class Session:
         frame = delta.frame
         if frame is None:
             frame = delta.frame = delta_frame(delta.body)
-        self._unacknowledged.sent(delta.token.encode(), len(frame))
+        self.may_push = self._unacknowledged.sent(delta.token.encode(), len(frame))
         return frame
 
     def fail_stream(self, error: MatrixError) -> bytes:
         """The stream cannot go on: the frame that says so."""
-        self._streaming = False
+        self._streaming = self.may_push = False
         self._unacknowledged.clear()
         return error_frame(error, stream=True)
+
+    def _acknowledge(self, token: str) -> WindowMoved | None:
+        if not self._unacknowledged.acknowledge(token):
+            return None
+        self.may_push = self._streaming and self._unacknowledged.has_room
+        return WindowMoved(token)
 
     def _request(self, frame: RequestFrame) -> Event | None:
         if frame.request_id in self._in_flight:
