@@ -100,27 +100,31 @@ class LiveUser:
         self.pins -= 1
         self._waiters.discard(waiter)
 
-    def note(self, place: Place, *, is_alike: bool = False, is_quiet: bool = False) -> None:
+    def note(self, place: Place, *, is_quiet: bool = False) -> None:
         """Something happened at this (position, room ID): remember it, wake who waits.
 
         Args:
             place: where.
-            is_alike: it is told to everybody in the same words.
             is_quiet: nobody is woken yet.
         """
-        self.noted += 1
-        self._recent.append(place)
-        if len(self._recent) > RECENT_PER_USER_MAX:
-            # Many at once: each time, all that follows moves up.
-            self._dropped = self._recent[FORGOTTEN_AT_ONCE - 1][0]
-            del self._recent[:FORGOTTEN_AT_ONCE]
-        if is_quiet:
-            return
-        if is_alike:
-            for waiter in self._waiters:
-                waiter.ring_alike()
-        else:
+        self._remember(place)
+        if not is_quiet:
             self.ring()
+
+    def note_alike(self, place: Place) -> None:
+        """As `note`, of something that is told to everybody in the same words."""
+        self._remember(place)
+        for waiter in self._waiters:
+            waiter.ring_alike()
+
+    def _remember(self, place: Place) -> None:
+        self.noted += 1
+        recent = self._recent
+        recent.append(place)
+        if len(recent) > RECENT_PER_USER_MAX:
+            # Many at once: each time, all that follows moves up.
+            self._dropped = recent[FORGOTTEN_AT_ONCE - 1][0]
+            del recent[:FORGOTTEN_AT_ONCE]
 
     def heed(self, change: AccountDataChange) -> None:
         """Let account data that is the server's business take effect."""
@@ -253,10 +257,15 @@ class LiveUsers:
         self.receipts.tell(change.room_id)
         place = (change.position, change.room_id)
         is_alike = is_told_alike(change)
-        sender = change.event.sender
+        # By identity: to look at the IDs of 1,000 users is to look at 1,000 more places in memory.
+        sender, concerned = self._users.get(change.event.sender), set(targets.values())
         for user in self._joined.get(change.room_id, ()):
-            if user.user_id not in targets:
-                user.note(place, is_alike=is_alike and user.user_id != sender)
+            if user in concerned:
+                continue
+            if is_alike and user is not sender:
+                user.note_alike(place)
+            else:
+                user.note(place)
         for user in targets.values():
             self._apply(user, change)
             user.note(place)
@@ -269,7 +278,7 @@ class LiveUsers:
             return
         self.receipts.tell(change.room_id)
         for user in self._joined.get(change.room_id, ()):
-            user.note(place, is_alike=True)
+            user.note_alike(place)
 
     def _take_in_receipt(self, change: ReceiptChange, place: Place) -> None:
         if change.type == READ_PRIVATE:
@@ -279,8 +288,12 @@ class LiveUsers:
             return
         readers = self._joined.get(change.room_id, ())
         waits = len(readers) >= GATHERED_READERS_MIN and self.receipts.holds_back(change.room_id)
+        who_reads = self._users.get(change.user_id)
         for user in readers:
-            user.note(place, is_alike=True, is_quiet=waits and user.user_id != change.user_id)
+            if waits and user is not who_reads:
+                user.note(place, is_quiet=True)
+            else:
+                user.note_alike(place)
 
     def _ring_room(self, room_id: str) -> None:
         for user in self._joined.get(room_id, ()):
