@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 
 from clients.websocket.connection import Connection, Services
@@ -64,8 +65,10 @@ class ClientProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:  # noqa: N802 - autobahn's name
         """Begin the session."""
         factory: ClientFactory = self.factory
-        # Of the handshake nothing is needed any more.
+        # Of the handshake nothing is needed any more; nor a queue for writing bit by bit, nor what autobahn counts.
         self.http_headers, self.http_request_params, self.http_response_data = {}, {}, ""
+        self.send_queue: Any = ()
+        self.trafficStats = factory.traffic
         self._wire = FrameWire(self)
         self.connection = Connection(
             factory.services, self._wire, access_token=self._access_token, client_address=self._client_address
@@ -148,6 +151,7 @@ class ClientFactory(WebSocketServerFactory):
         self.services = services
         self.connections: set[Connection] = set()
         self.text_bytes_max = services.responder.body_bytes_max + FRAME_OVERHEAD_BYTES_MAX
+        self.traffic = TrafficStats()
         self._last: tuple[bytes, bytes] = (b"", _header(0))
         self.setProtocolOptions(
             versions=[13],
