@@ -65,7 +65,7 @@ class ClientProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:  # noqa: N802 - autobahn's name
         """Begin the session."""
         factory: ClientFactory = self.factory
-        # Of the handshake nothing is needed any more; nor a queue for writing bit by bit, nor what autobahn counts.
+        # Not needed any more: what the handshake said, a queue for writing bit by bit, what autobahn counts.
         self.http_headers, self.http_request_params, self.http_response_data = {}, {}, ""
         self.send_queue: Any = ()
         self.trafficStats = factory.traffic
