@@ -78,7 +78,7 @@ class CrossSigningEndpoints:
             ):
                 return
             await self._reauthentication.require(
-                user_id, "replace cross-signing keys", body.auth, parameters=parameters
+                request.requester, "replace cross-signing keys", body.auth, parameters=parameters
             )
 
         await self._cross_signing.upload(user_id, given, confirm)

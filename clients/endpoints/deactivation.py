@@ -45,7 +45,7 @@ class DeactivationEndpoints:
         user_id = request.requester.user_id
         body: DeactivationBody = request.body
         await self._reauthentication.require(
-            user_id, "deactivate the account", body.auth, parameters=[body.erase]
+            request.requester, "deactivate the account", body.auth, parameters=[body.erase]
         )
         unbound = await self._deactivation.deactivate(user_id, erase=body.erase, id_server=body.id_server)
         return json_response({"id_server_unbind_result": "success" if unbound else "no-support"})

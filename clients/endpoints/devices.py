@@ -8,6 +8,7 @@ from homeserver.accounts.devices import Devices
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.seen_sessions import SeenSessions
 from homeserver.core.errors import InvalidParam
+from homeserver.core.requester import Requester
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -97,7 +98,7 @@ class DevicesEndpoints:
     async def delete_device(self, request: Request) -> Response:
         """Log a device out, after the user gave their password."""
         body: DeleteDeviceBody = request.body
-        return await self._delete(request.requester.user_id, [request.parameters["deviceId"]], body.auth)
+        return await self._delete(request.requester, [request.parameters["deviceId"]], body.auth)
 
     @endpoint(
         "POST",
@@ -111,13 +112,15 @@ class DevicesEndpoints:
         body: DeleteDevicesBody = request.body
         if len(body.devices) > _DEVICES_PER_REQUEST_MAX:
             raise InvalidParam(f"At most {_DEVICES_PER_REQUEST_MAX} devices can be deleted in one request.")
-        return await self._delete(request.requester.user_id, body.devices, body.auth)
+        return await self._delete(request.requester, body.devices, body.auth)
 
-    async def _delete(self, user_id: str, device_ids: list[str], auth: dict[str, Any] | None) -> Response:
+    async def _delete(
+        self, requester: Requester, device_ids: list[str], auth: dict[str, Any] | None
+    ) -> Response:
         await self._reauthentication.require(
-            user_id, "delete devices", auth, parameters=sorted(set(device_ids))
+            requester, "delete devices", auth, parameters=sorted(set(device_ids))
         )
-        await self._devices.delete(user_id, device_ids)
+        await self._devices.delete(requester.user_id, device_ids)
         return json_response({})
 
 

@@ -52,7 +52,7 @@ class PasswordEndpoints:
         else:
             user_id = requester.user_id
             await self._reauthentication.require(
-                user_id, "change the password", body.auth, parameters=parameters
+                requester, "change the password", body.auth, parameters=parameters
             )
         kept = requester.device_id if requester is not None and requester.user_id == user_id else None
         await self._changes.set(

@@ -43,9 +43,9 @@ class ShortLivedTokensEndpoints:
     )
     async def get_login_token(self, request: Request) -> Response:
         """Give a token with which the user can log in on another device."""
-        user_id = request.requester.user_id
-        await self._reauthentication.require(user_id, "let another device log in", request.body.auth)
-        token = await self._tokens.create_for_login(user_id)
+        requester = request.requester
+        await self._reauthentication.require(requester, "let another device log in", request.body.auth)
+        token = await self._tokens.create_for_login(requester.user_id)
         return json_response({"login_token": token, "expires_in_ms": LOGIN_LIFETIME_MS})
 
     @endpoint(

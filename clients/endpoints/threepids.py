@@ -8,6 +8,7 @@ from homeserver.accounts.addresses import canonical_address
 from homeserver.accounts.identity_servers import IdentityServers
 from homeserver.accounts.reauthentication import Reauthentication
 from homeserver.accounts.threepids import Threepids
+from homeserver.core.requester import Requester
 from homeserver.http.endpoint import RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -85,7 +86,7 @@ class ThreepidsEndpoints:
     async def add_threepid(self, request: Request) -> Response:
         """Add an address that was validated."""
         body: AddBody = request.body
-        return await self._add(request.requester.user_id, body.sid, body.client_secret, body.auth)
+        return await self._add(request.requester, body.sid, body.client_secret, body.auth)
 
     @endpoint(
         "POST", _3PID + "/delete", rate_limit=RateLimit.PROFILE, body=AddressBody,
@@ -136,9 +137,9 @@ class ThreepidsEndpoints:
         )
         return json_response({})
 
-    async def _add(self, user_id: str, sid: str, client_secret: str, auth: object) -> Response:
-        await self._reauthentication.require(user_id, "add an address", auth, parameters=[sid])
-        await self._threepids.add(user_id, sid, client_secret)
+    async def _add(self, requester: Requester, sid: str, client_secret: str, auth: object) -> Response:
+        await self._reauthentication.require(requester, "add an address", auth, parameters=[sid])
+        await self._threepids.add(requester.user_id, sid, client_secret)
         return json_response({})
 
 

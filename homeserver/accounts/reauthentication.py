@@ -10,9 +10,10 @@ from homeserver.accounts.login import PASSWORD
 from homeserver.accounts.stages import SSO, Stages
 from homeserver.accounts.uia import InteractiveAuthentication
 from homeserver.accounts.validations import RESET
-from homeserver.core.errors import MissingToken
+from homeserver.core.errors import Forbidden, MissingToken
+from homeserver.core.requester import Requester
 from storage.pool import Database
-from storage.tables import accounts
+from storage.tables import accounts, oauth_sessions
 
 __all__ = ["Reauthentication"]
 
@@ -33,19 +34,25 @@ class Reauthentication:
         self._interactive = interactive
         self._stages = stages
 
-    async def require(self, user_id: str, operation: str, auth: object, *, parameters: Any = None) -> None:
+    async def require(
+        self, requester: Requester, operation: str, auth: object, *, parameters: Any = None
+    ) -> None:
         """Return once the user has shown who they are.
 
         Args:
-            user_id: who asks for the operation.
+            requester: who asks for the operation.
             operation: what is to be done, in words that name no user: `delete devices`.
             auth: the `auth` property of the request's body, unchecked.
             parameters: what exactly is to be done, as a JSON value: it may not change once a stage is passed.
 
         Raises:
             AuthenticationRequired: they have not yet; tells the client how they can.
+            Forbidden: their client signed in by OAuth 2.0, and is to see no password.
             LimitExceeded: too many wrong passwords lately.
         """
+        user_id = requester.user_id
+        if await oauth_sessions.exists(self._database, requester.session_id):
+            raise Forbidden("A client with OAuth 2.0 cannot do this: send the user to the account page.")
         await self._interactive.require(
             f"{operation} of {user_id}",
             await self._flows(user_id),
