@@ -1,5 +1,7 @@
 """Long polls by the shorter way: the same answers as by the ordinary one, without a task."""
 
+import asyncio
+
 import orjson
 import pytest
 
@@ -297,6 +299,38 @@ async def test_a_seat_that_stays_empty_is_given_up(server):
     assert len(server.lane) == 1
     server.world.send(ROOM, ALICE, body="hello")
     assert bodies(await bob.poll()) == ["hello"]
+
+
+async def test_only_so_many_requests_are_recognized(server, monkeypatch):
+    monkeypatch.setattr("clients.polling.lane.SEEN_MAX", 2)
+    pollers = [Poller(server, "bob", fields=f"X-Device: {number}\r\n") for number in range(3)]
+    for poller in pollers:
+        await poller.poll()
+        await poller.poll()
+        poller.hang_up()
+    await pollers[0].poll()
+    assert len(server.lane) == 0, "it was forgotten, and is new again"
+
+    await pollers[2].poll()
+    assert len(server.lane) == 1
+
+
+async def test_work_that_takes_too_long_is_left_to_the_ordinary_way(server, monkeypatch):
+    bob = Poller(server, "bob")
+    await bob.take_a_seat()
+    monkeypatch.setattr("clients.polling.seat.WORK_S_MAX", 0)
+    never = asyncio.get_running_loop().create_future()
+
+    async def late(*_):
+        await never
+
+    monkeypatch.setattr("homeserver.sync.follow.Follower.look", late)
+    server.world.message(BOB, text="hello")
+    await settle()
+    monkeypatch.undo()
+
+    assert bob.seat is None
+    assert len(server.lane) == 0
 
 
 async def test_there_are_only_so_many_seats(server):

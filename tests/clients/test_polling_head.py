@@ -52,3 +52,11 @@ def test_who_asks_for_anything_else_is_somebody_else(other):
 )
 def test_what_is_unusual_is_left_alone(unusual):
     assert taken_apart(unusual) is None
+
+
+@pytest.mark.parametrize(("bytes_more", "is_taken"), [(0, True), (1, False)])
+def test_a_head_is_taken_apart_up_to_a_size(bytes_more, is_taken):
+    frame = len(head(b"since=s1abc", b"X-Note: \r\n"))
+    sized = head(b"since=s1abc", b"X-Note: " + b"x" * (HEAD_BYTES_MAX - frame + bytes_more) + b"\r\n")
+
+    assert (taken_apart(sized) is not None) is is_taken

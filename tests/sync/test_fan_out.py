@@ -208,6 +208,16 @@ async def test_nobody_waits_long_for_a_leader(board, monkeypatch):
     assert told([leader, other]) == [(1, 1), (1, 1)], "it came back too late, and that harms nothing"
 
 
+@pytest.mark.parametrize(("names", "remembered"), [(3, 3), (4, 1)])
+async def test_only_so_much_of_what_was_led_is_remembered(board, monkeypatch, names, remembered):
+    monkeypatch.setattr(fan_out, "LED_MAX", 3)
+    for name in range(names):
+        board.fan_out._followers[name] = ([], asyncio.get_running_loop().call_later(9, print))
+        board.fan_out.go_on(name)
+
+    assert len(board.fan_out._led) == remembered
+
+
 async def test_somebody_who_waits_is_woken_by_what_is_theirs_alone(board):
     leader, other = board.join("key", work=asyncio.get_running_loop().create_future()), board.join("key")
     await asyncio.sleep(0)
