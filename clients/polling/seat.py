@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.polling.head import PATH
+from homeserver.core.errors import MatrixError
 from homeserver.core.requester import Admission, Requester
 from homeserver.ephemeral.presence import Presence
 from homeserver.ephemeral.present_user import PresentUser
@@ -187,7 +188,7 @@ class Seat:
         """The listener is not to be asked now."""
         return self._is_awake
 
-    def set_result(self, result: None, /) -> None:  # noqa: ARG002 - as of a future
+    def set_result(self, result: None, /) -> None:  # noqa: ARG002 - a future's method, always called with None
         """Look in a task, once all that is happening now has happened."""
         if not self._is_awake:
             self._is_awake = True
@@ -257,7 +258,9 @@ class Seat:
         try:
             async with asyncio.timeout(WORK_S_MAX):
                 body = await self._look(delta)
-        except Exception:  # noqa: BLE001 - whoever answers it in the ordinary way meets it again
+        except Exception as error:  # noqa: BLE001 - the ordinary way answers; what failed only here is not hidden
+            if not isinstance(error, MatrixError):
+                self._house.observer(Failure(error))
             self._give_back()
             return
         finally:

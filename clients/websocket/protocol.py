@@ -83,7 +83,7 @@ class ClientProtocol(WebSocketServerProtocol):
         elif self.connection is not None:
             self.connection.message(payload)
 
-    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool:  # noqa: N802, N803 - autobahn's names, which may be None, too
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool:  # noqa: N802, N803 - autobahn's names; both may be None
         """Take the client's Close; one that is malformed is answered with what is wrong with it.
 
         Autobahn takes it for the answer to what it says of it, and drops the connection before that is sent.

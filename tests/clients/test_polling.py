@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from homeserver.runtime.observation import RequestFinished
+from homeserver.runtime.observation import Failure, RequestFinished
 from tests.clients.polling_world import Poller, Server, settle
 from tests.sync.sync_client import Client
 from tests.sync.sync_run import USERS, Run, check_against_the_truth
@@ -259,6 +259,7 @@ async def test_what_fails_by_the_shorter_way_is_answered_by_the_ordinary_one(ser
         await settle()
         status, body = bob.answer()
     assert (status, body["errcode"]) == (500, "M_UNKNOWN")
+    assert [str(each.error) for each in server.observations if type(each) is Failure] == ["broken"]
 
     assert (await bob.poll())[1]["to_device"]["events"]
 

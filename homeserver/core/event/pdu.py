@@ -126,9 +126,9 @@ class Event:
         event.origin_server_ts = head.origin_server_ts
         event.redacts = None
         event.redacted_because = None
-        event._content = event._pdu = event._graph = event._sync_prefix = None  # noqa: SLF001 - our own
+        event._content = event._pdu = event._graph = event._sync_prefix = None  # noqa: SLF001 - the event being made
         head.event_id, head.room_id = event_id, msgspec.UNSET
-        event._head = head  # noqa: SLF001 - our own
+        event._head = head  # noqa: SLF001 - the event being made
         return event
 
     @classmethod
