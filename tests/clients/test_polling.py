@@ -302,20 +302,6 @@ async def test_a_seat_that_stays_empty_is_given_up(server):
     assert bodies(await bob.poll()) == ["hello"]
 
 
-async def test_only_so_many_requests_are_recognized(server, monkeypatch):
-    monkeypatch.setattr("clients.polling.lane.SEEN_MAX", 2)
-    pollers = [Poller(server, "bob", fields=f"X-Device: {number}\r\n") for number in range(3)]
-    for poller in pollers:
-        await poller.poll()
-        await poller.poll()
-        poller.hang_up()
-    await pollers[0].poll()
-    assert len(server.lane) == 0, "it was forgotten, and is new again"
-
-    await pollers[2].poll()
-    assert len(server.lane) == 1
-
-
 async def test_work_that_takes_too_long_is_left_to_the_ordinary_way(server, monkeypatch):
     bob = Poller(server, "bob")
     await bob.take_a_seat()
@@ -332,16 +318,6 @@ async def test_work_that_takes_too_long_is_left_to_the_ordinary_way(server, monk
 
     assert bob.seat is None
     assert len(server.lane) == 0
-
-
-async def test_there_are_only_so_many_seats(server):
-    server.lane._seats_max = 3
-    pollers = [Poller(server, "bob", fields=f"X-Device: {number}\r\n") for number in range(6)]
-    for poller in pollers:
-        await poller.take_a_seat()
-        poller.hang_up()
-
-    assert len(server.lane) == 3
 
 
 @pytest.mark.parametrize(
