@@ -29,8 +29,8 @@ from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
-from homeserver.http.authenticate import Authenticator
-from homeserver.http.dispatch import Admission, Dispatcher
+from homeserver.http.authenticate import Authenticator, ServerAuthenticator
+from homeserver.http.dispatch import Admission, BodyLimits, Dispatcher
 from homeserver.http.endpoint import Endpoint, RateLimit
 from homeserver.http.rate_limits import RateLimits
 from homeserver.http.router import Router
@@ -208,6 +208,7 @@ def build_dispatcher(
     endpoints: Iterable[Endpoint],
     authenticator: Authenticator,
     admission: Admission | None = None,
+    servers: ServerAuthenticator | None = None,
 ) -> Dispatcher:
     """Make what answers requests to `endpoints`."""
     limits, rates = configuration.limits, configuration.rate_limits
@@ -218,8 +219,8 @@ def build_dispatcher(
         rate_limits=RateLimits(by_kind, runtime.clock, runtime.observer) if rates.enabled else None,
         observer=runtime.observer,
         admission=admission,
-        body_bytes_max=limits.body_bytes_max,
-        json_depth_max=limits.json_depth_max,
+        servers=servers,
+        limits=BodyLimits(limits.body_bytes_max, limits.json_depth_max),
     )
 
 

@@ -20,6 +20,7 @@ DRAIN_S_MAX = 5.0
 """How long requests may take to finish when the server stops; long polls are not waited for."""
 
 _POLL_S = 0.02
+_FEDERATION = ("/_matrix/federation/", "/_matrix/key/", "/.well-known/matrix/server")
 _HEALTH = frozenset({"/health", "/ready"})
 
 
@@ -31,6 +32,8 @@ def api_of(path: str) -> str:
     """The API that a path belongs to, as `apis` of a listener names it."""
     if path in _HEALTH:
         return "health"
+    if path.startswith(_FEDERATION):
+        return "federation"
     return "admin" if path.startswith("/_synapse/") else "client"
 
 

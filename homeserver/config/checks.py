@@ -10,12 +10,12 @@ from homeserver.core.room_versions import ROOM_VERSIONS
 
 __all__ = [
     "address", "address_ranges", "apis", "base_url", "class_lifetimes", "jwt_algorithm", "language",
-    "lifetime", "lifetime_or_0", "opaque_identifier", "room_version", "server_name", "server_names",
-    "web_page",
+    "lifetime", "lifetime_or_0", "opaque_identifier", "room_version", "server_name", "server_name_or_empty",
+    "server_names", "web_page",
 ]  # fmt: skip
 
-APIS = ("client", "admin", "health")
-"""What a listener can serve; federation joins with the federation edge."""
+APIS = ("client", "federation", "admin", "health")
+"""What a listener can serve."""
 LIFETIME_MS_MIN = 86_400_000
 """What is younger may be told from memory, without a look at how long its room keeps it."""
 CLASSES_MAX = 16
@@ -25,6 +25,11 @@ CLASSES_MAX = 16
 def server_name(value: str) -> str | None:
     """A server name as the specification's grammar has it."""
     return None if is_valid_server_name(value) else "a host name, with :port if need be"
+
+
+def server_name_or_empty(value: str) -> str | None:
+    """Empty, or a server name."""
+    return None if value == "" else server_name(value)
 
 
 def address(value: str) -> str | None:

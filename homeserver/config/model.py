@@ -18,13 +18,14 @@ from homeserver.config.accounts import (
     RegistrationSection,
     TermsSection,
 )
+from homeserver.config.federation import FederationSection
 from homeserver.config.keys import at_least, between, key, one_of, section
 from homeserver.config.oauth import OAuthSection
 from homeserver.config.sign_in import SignInSection
 
 __all__ = [
-    "Configuration", "DatabaseSection", "E2eeSection", "IdentitySection", "JwtSection", "LimitsSection",
-    "Listener", "LoggingSection", "MailSection", "MetricsSection", "OutgoingSection",
+    "Configuration", "DatabaseSection", "E2eeSection", "FederationSection", "IdentitySection", "JwtSection",
+    "LimitsSection", "Listener", "LoggingSection", "MailSection", "MetricsSection", "OutgoingSection",
     "PasswordsSection", "PhoneSection", "Policy", "PresenceSection", "RateLimit", "RateLimitsSection",
     "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection",
     "SignInSection", "SpamLimitsSection", "TermsSection", "ToDeviceSection", "TokensSection",
@@ -39,7 +40,9 @@ class Listener:
 
     address: str = key("127.0.0.1", "IP address to listen on", check=checks.address)
     port: int = key(8008, "TCP port", check=between(1, 65_535))
-    apis: tuple[str, ...] = key(("client", "admin", "health"), "APIs that are served here", check=checks.apis)
+    apis: tuple[str, ...] = key(
+        ("client", "federation", "admin", "health"), "APIs that are served here", check=checks.apis
+    )
     tls_certificate: str = key("", "PEM file with the certificate chain", example="/etc/isthmus/tls.crt")
     tls_key: str = key("", "PEM file with its private key", example="/etc/isthmus/tls.key")
     trust_x_forwarded_for: bool = key(
@@ -117,6 +120,7 @@ class RateLimitsSection:
     profile: RateLimit = _limit(0.5, 10, "changing the profile")
     report: RateLimit = _limit(0.1, 20, "reporting events, rooms and users")
     to_device: RateLimit = _limit(50.0, 500, "sending messages to devices")
+    federation: RateLimit = _limit(500.0, 5_000, "requests of another server, by its name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,4 +267,5 @@ class Configuration:
     rate_limits: RateLimitsSection = section(RateLimitsSection, "how often one may ask")
     spam_limits: SpamLimitsSection = section(SpamLimitsSection, "what a user may reach others with")
     outgoing: OutgoingSection = section(OutgoingSection, "requests that the server makes")
+    federation: FederationSection = section(FederationSection, "other Matrix servers")
     logging: LoggingSection = section(LoggingSection, "what is logged, on standard error")

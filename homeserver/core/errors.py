@@ -17,9 +17,9 @@ __all__ = [
     "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse",
     "ServerNotTrusted", "SessionExpired", "ThreepidAuthFailed", "ThreepidDenied", "ThreepidInUse",
     "ThreepidMediumNotSupported", "TokenIncorrect", "TooLarge", "UnableToAuthoriseJoin",
-    "UnableToGrantJoin", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken", "Unrecognized",
-    "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked", "UserSuspended", "WeakPassword",
-    "WrongRoomKeysVersion",
+    "UnableToGrantJoin", "Unauthorized", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken",
+    "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
+    "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
 ]  # fmt: skip
 
 
@@ -234,6 +234,12 @@ class UnableToGrantJoin(MatrixError):
     """The conditions of a restricted room are met, but nobody here may let the user in."""
 
     errcode = "M_UNABLE_TO_GRANT_JOIN"
+
+
+class Unauthorized(MatrixError):
+    """A request does not show that it comes from the server it says it comes from."""
+
+    errcode = "M_UNAUTHORIZED"
 
 
 class UnknownError(MatrixError):

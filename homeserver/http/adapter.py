@@ -71,7 +71,7 @@ class WireRequest(http.Request):
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
         """Keep a part of the body, up to the limit."""
         self._body_bytes += len(data)
-        if self._body_bytes > self.site.responder.body_bytes_max:
+        if self.channel.is_too_large(self._body_bytes):
             self._chunks.clear()
             self.channel.refuse_body()
         else:

@@ -1,16 +1,17 @@
-"""Where the access token of a request is found, and the port behind which it becomes a requester.
+"""Where the access token of a request is found, and the ports behind which it is known who asks.
 
 Spec: https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from homeserver.core.errors import Forbidden, MissingToken
 from homeserver.core.requester import Admission, Requester
 from homeserver.http.endpoint import Authentication
 
-__all__ = ["Authenticator", "access_token_of", "requester_of"]
+__all__ = ["Authenticator", "ServerAuthenticator", "SignedRequest", "access_token_of", "requester_of"]
 
 
 class Authenticator(Protocol):
@@ -28,6 +29,38 @@ class Authenticator(Protocol):
 
     def is_valid(self, admission: Admission) -> bool:
         """Whether what a token stood for is so still."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """What the signature of another server covers, as it came.
+
+    Attributes:
+        method: upper-case HTTP method.
+        uri: path and query, percent-encoded, as the other server wrote them.
+        authorization: the header; None: there is none.
+        body: undecoded; empty: there is none.
+        content: decodes the body; raises a `MatrixError` where that cannot be done.
+    """
+
+    method: str
+    uri: str
+    authorization: str | None
+    body: bytes
+    content: Callable[[], Any]
+
+
+class ServerAuthenticator(Protocol):
+    """Knows the other servers by their signing keys."""
+
+    async def authenticate(self, signed: SignedRequest) -> str:
+        """The name of the server that made a request.
+
+        Raises:
+            Unauthorized: the request does not show that.
+            Unavailable: the keys of the server cannot be had at present.
+            Forbidden: this server does not speak with that one.
+        """
 
 
 def access_token_of(headers: Mapping[str, str], query: Mapping[str, list[str]]) -> str | None:

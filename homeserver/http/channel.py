@@ -46,7 +46,10 @@ class Responder(Protocol):
 
     @property
     def body_bytes_max(self) -> int:
-        """Larger bodies are refused while they arrive."""
+        """Larger bodies are refused while they arrive, unless `body_bytes_max_of` allows them."""
+
+    def body_bytes_max_of(self, method: bytes, target: bytes) -> int:
+        """How large the body of this request may be."""
 
     async def respond(self, raw: RawRequest) -> Response:
         """Answer a request; never raises."""
@@ -253,7 +256,7 @@ class Channel(HTTPChannel):
         is_current = self._version == b"HTTP/1.1"
         connection = headers.get("connection")
         self.persistent = is_current and (connection is None or "close" not in connection.lower())
-        if self.length is not None and self.length > self.site.responder.body_bytes_max:
+        if self.length is not None and self.is_too_large(self.length):
             self.refuse_body()
         elif is_current and headers.get("expect", "").lower() == "100-continue":
             self._send100Continue()
@@ -277,9 +280,16 @@ class Channel(HTTPChannel):
             data, self._held = b"".join(self._held), []
             self.dataReceived(data)
 
+    def is_too_large(self, body_bytes: int) -> bool:
+        """Whether the body of the request whose head came last is longer than its endpoint takes."""
+        return body_bytes > self.site.responder.body_bytes_max and body_bytes > self._body_bytes_max()
+
+    def _body_bytes_max(self) -> int:
+        return self.site.responder.body_bytes_max_of(self._command, self._path)
+
     def refuse_body(self) -> None:
         """Refuse a request because of the size of its body."""
-        self.refuse(TooLarge(f"The body must not be larger than {self.site.responder.body_bytes_max} bytes."))
+        self.refuse(TooLarge(f"The body must not be larger than {self._body_bytes_max()} bytes."))
 
     def _refuse_head(self) -> None:
         limit = f"{self.totalHeadersSize} bytes or {self.maxHeaders} fields"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from homeserver.core.errors import InvalidParam, LockedOut, MatrixError, MethodNotAllowed, TooLarge
 from homeserver.core.requester import Requester
-from homeserver.http.authenticate import Authenticator, requester_of
+from homeserver.http.authenticate import Authenticator, ServerAuthenticator, SignedRequest, requester_of
 from homeserver.http.decode import decoded_body, decoded_query
 from homeserver.http.endpoint import TIMEOUT_MS, Authentication, Endpoint, RateLimit
 from homeserver.http.errors import error_response
@@ -25,10 +25,26 @@ from homeserver.runtime.observation import (
     current_request_id,
 )
 
-__all__ = ["Admission", "Dispatcher", "RawRequest"]
+__all__ = ["Admission", "BodyLimits", "Dispatcher", "RawRequest"]
 
 CLIENT_CLOSED_REQUEST = 499
 """What is noted, never sent, where the client went away before the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What is too much for a body.
+
+    Attributes:
+        bytes_max: larger ones are refused.
+        json_depth_max: those with more levels of objects and arrays are refused.
+    """
+
+    bytes_max: int = 1_048_576
+    json_depth_max: int = 100
+
+
+_LIMITS = BodyLimits()
 
 
 @dataclass(slots=True)
@@ -92,8 +108,8 @@ class Dispatcher:
         rate_limits: counts requests; None where nothing is limited.
         observer: told of every request.
         admission: says who may call what; None: whoever is authenticated.
-        body_bytes_max: larger bodies are refused.
-        json_depth_max: bodies with more levels of objects and arrays are refused.
+        servers: knows other servers; None only where no endpoint is for them.
+        limits: of bodies whose endpoints have none of their own.
         stopwatch: monotonic seconds.
     """
 
@@ -105,19 +121,38 @@ class Dispatcher:
         rate_limits: RateLimits | None,
         observer: Observer,
         admission: Admission | None = None,
-        body_bytes_max: int = 1_048_576,
-        json_depth_max: int = 100,
+        servers: ServerAuthenticator | None = None,
+        limits: BodyLimits = _LIMITS,
         stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
+        is_for_servers = any(one.authentication is Authentication.SERVER for one in router.endpoints)
+        assert servers is not None or not is_for_servers, "no way to know the servers that ask"
         self._router = router
         self._authenticator = authenticator
         self._rate_limits = rate_limits
         self._admission = admission
+        self._servers = servers
         self._observer = observer
-        self.body_bytes_max = body_bytes_max
-        self._json_depth_max = json_depth_max
+        self.body_bytes_max = limits.bytes_max
+        self._json_depth_max = limits.json_depth_max
         self._stopwatch = stopwatch
         self._request_numbers = itertools.count(1)
+
+    def body_bytes_max_of(self, method: bytes, target: bytes) -> int:
+        """How large the body of a request may be, which its endpoint may say.
+
+        Args:
+            method: upper-case HTTP method.
+            target: path and query, percent-encoded.
+        """
+        try:
+            endpoint, _ = self._router.match(method.decode(), _text(target.partition(b"?")[0]))
+        except (MatrixError, UnicodeDecodeError):
+            return self.body_bytes_max
+        return self._limit_of(endpoint)
+
+    def _limit_of(self, endpoint: Endpoint) -> int:
+        return self.body_bytes_max if endpoint.body_bytes_max is None else endpoint.body_bytes_max
 
     async def respond(self, raw: RawRequest) -> Response:
         """Answer a request; whatever goes wrong becomes a response.
@@ -183,7 +218,7 @@ class Dispatcher:
         assert task is not None, "a request is answered in a task of its own"
         timer = task.get_loop().call_later(endpoint.timeout_ms_max / 1000, passage.expire, task)
         try:
-            return await self._perform(endpoint, request, raw.body, passage)
+            return await self._perform(endpoint, request, raw, passage)
         except asyncio.CancelledError:
             # Only our own cancellation ends here; one from outside (the client went away) goes on.
             if not passage.timed_out or task.uncancel():
@@ -193,16 +228,20 @@ class Dispatcher:
             timer.cancel()
 
     async def _perform(
-        self, endpoint: Endpoint, request: Request, body: bytes, passage: _Passage
+        self, endpoint: Endpoint, request: Request, raw: RawRequest, passage: _Passage
     ) -> Response:
-        if endpoint.authentication is not Authentication.NONE:
+        body = raw.body
+        if endpoint.authentication is Authentication.SERVER:
+            # The signature covers the body, which may be long: so its length is looked at first.
+            self._check_length(endpoint, body)
+            request.origin = await self._origin_of(raw)
+        elif endpoint.authentication is not Authentication.NONE:
             passage.requester = await self._admitted(endpoint, request)
         if self._rate_limits is not None and endpoint.rate_limit is not RateLimit.NONE:
             requester = passage.requester
             key = request.client_address if requester is None else requester.user_id
-            self._rate_limits.check(endpoint.rate_limit, key)
-        if len(body) > self.body_bytes_max:
-            raise TooLarge(f"The body must not be larger than {self.body_bytes_max} bytes.")
+            self._rate_limits.check(endpoint.rate_limit, request.origin or key)
+        self._check_length(endpoint, body)
         if endpoint.body_raw:
             request.body = body
         elif endpoint.body is not None:
@@ -212,6 +251,20 @@ class Dispatcher:
             # Who waited may have been logged out or locked meanwhile; then there is no answer for them.
             await self._admitted(endpoint, request)
         return response
+
+    def _check_length(self, endpoint: Endpoint, body: bytes) -> None:
+        limit = self._limit_of(endpoint)
+        if len(body) > limit:
+            raise TooLarge(f"The body must not be larger than {limit} bytes.")
+
+    async def _origin_of(self, raw: RawRequest) -> str:
+        assert self._servers is not None, "looked at in the constructor"
+        return await self._servers.authenticate(
+            SignedRequest(
+                raw.method, _text(raw.target), raw.headers.get("authorization"), raw.body,
+                lambda: decoded_body(dict, raw.body, self._json_depth_max),
+            )
+        )  # fmt: skip
 
     async def _admitted(self, endpoint: Endpoint, request: Request) -> Requester | None:
         try:

@@ -24,6 +24,7 @@ class Authentication(Enum):
     OPTIONAL = "optional"
     USER = "user"
     ADMIN = "admin"
+    SERVER = "server"
 
 
 class RateLimit(Enum):
@@ -40,6 +41,7 @@ class RateLimit(Enum):
     PROFILE = "profile"
     REPORT = "report"
     TO_DEVICE = "to_device"
+    FEDERATION = "federation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Endpoint:
         body_raw: hand over the undecoded bytes instead.
         spec: link to the section of the specification, or to the page that describes it.
         timeout_ms_max: after this the work is cancelled and the client gets 504.
+        body_bytes_max: larger bodies are refused; None: those over the limit of the configuration.
     """
 
     method: str
@@ -66,24 +69,32 @@ class Endpoint:
     spec: str
     body_raw: bool = False
     timeout_ms_max: int = TIMEOUT_MS
+    body_bytes_max: int | None = None
 
 
 def endpoint(
     method: str,
     *paths: str,
     authentication: Authentication = Authentication.USER,
-    rate_limit: RateLimit = RateLimit.READ,
+    rate_limit: RateLimit | None = None,
     body: type[Any] | None = None,
     spec: str,
     body_raw: bool = False,
     timeout_ms_max: int = TIMEOUT_MS,
+    body_bytes_max: int | None = None,
 ) -> Callable[[Method], Method]:
-    """Declare a method of a class as what answers `method` on each of `paths`."""
+    """Declare a method of a class as what answers `method` on each of `paths`.
+
+    Without a rate limit of its own it draws from that of all reads, or of all requests of other servers.
+    """
+    if rate_limit is None:
+        is_for_servers = authentication is Authentication.SERVER
+        rate_limit = RateLimit.FEDERATION if is_for_servers else RateLimit.READ
 
     def declare(respond: Method) -> Method:
         declared = respond.__dict__.setdefault("endpoints", [])
         for path in paths:
-            values = (authentication, rate_limit, body, spec, body_raw, timeout_ms_max)
+            values = (authentication, rate_limit, body, spec, body_raw, timeout_ms_max, body_bytes_max)
             declared.append((method, path, values))
         return respond
 

@@ -52,6 +52,7 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.TooLarge: 413,
     errors.UnableToAuthoriseJoin: 400,
     errors.UnableToGrantJoin: 400,
+    errors.Unauthorized: 401,
     errors.Unavailable: 503,
     errors.UnknownError: 400,
     errors.UnknownPos: 400,

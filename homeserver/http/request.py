@@ -24,6 +24,7 @@ class Request:
         client_address: IP address of the client, after `X-Forwarded-For` where a listener trusts it.
         request_id: for logs; unique in this process.
         maybe_requester: who asks, where the endpoint authenticates.
+        origin: the server that asks, where the endpoint is for other servers; its signature was verified.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Request:
     client_address: str = ""
     request_id: str = ""
     maybe_requester: Requester | None = None
+    origin: str = ""
 
     @property
     def requester(self) -> Requester:

@@ -18,6 +18,9 @@ from homeserver.http.endpoint import endpoints_of
         ("/_synapse/admin/v1/register", "admin"),
         ("/health", "health"),
         ("/ready", "health"),
+        ("/_matrix/federation/v1/version", "federation"),
+        ("/_matrix/key/v2/server", "federation"),
+        ("/.well-known/matrix/server", "federation"),
     ],
 )
 def test_every_path_belongs_to_an_api(path, api):

@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from homeserver.core.errors import UnknownToken
 from homeserver.core.requester import Admission, Requester
 from homeserver.http.adapter import HttpSite, make_site
-from homeserver.http.dispatch import Dispatcher, RawRequest
+from homeserver.http.dispatch import BodyLimits, Dispatcher, RawRequest
 from homeserver.http.endpoint import Authentication, Endpoint, RateLimit
 from homeserver.http.response import Response
 from homeserver.http.router import Router
@@ -62,13 +62,16 @@ async def answer_nothing(request):
     return Response()
 
 
-def dispatcher_of(*endpoints, observer=None, rate_limits=None, **limits) -> Dispatcher:
+def dispatcher_of(
+    *endpoints, observer=None, rate_limits=None, body_bytes_max=1_048_576, **others
+) -> Dispatcher:
     return Dispatcher(
         router=Router(endpoints),
         authenticator=FakeAuthenticator(),
         rate_limits=rate_limits,
         observer=observer or (lambda observation: None),
-        **limits,
+        limits=BodyLimits(bytes_max=body_bytes_max),
+        **others,
     )
 
 
@@ -81,6 +84,9 @@ class Responder:
     requests: list[RawRequest] = field(default_factory=list)
     released: asyncio.Event | None = None
     cancelled: int = 0
+
+    def body_bytes_max_of(self, method, target):
+        return 5000 if target.startswith(b"/large") else self.body_bytes_max
 
     async def respond(self, raw):
         self.requests.append(raw)

@@ -162,6 +162,9 @@ async def _feed(garbage, size):
 class Nobody:
     body_bytes_max = 10
 
+    def body_bytes_max_of(self, method, target):
+        return self.body_bytes_max
+
     def __init__(self):
         self.requests = []
 
