@@ -25,6 +25,7 @@ from homeserver.app.build_e2ee import EncryptionServices, build_e2ee
 from homeserver.app.build_ephemeral import EphemeralServices, build_ephemeral
 from homeserver.app.build_keys import KeyServices, build_keys
 from homeserver.app.build_oauth import OAuthServices, build_oauth
+from homeserver.app.build_outgoing import Outgoing, unfederated
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -95,10 +96,12 @@ class Services:
 
 
 async def build_services(
-    configuration: Configuration, runtime: Runtime, storage: Storage, stack: AsyncExitStack
-) -> Services:
-    """Make the services of accounts, rooms and sync."""
+    configuration: Configuration, runtime: Runtime, storage: Storage, stack: AsyncExitStack,
+    outgoing: Outgoing | None = None,
+) -> Services:  # fmt: skip
+    """Make the services of accounts, rooms and sync; without ways to other servers they are alone."""
     database, clock = storage.database, runtime.clock
+    outgoing = outgoing or unfederated(runtime)
     server_name = configuration.server_name
     data_directory = DataDirectory(Path(configuration.data_directory), runtime.randomness)
     accounts = await build_accounts(configuration, runtime, storage, data_directory, stack)
@@ -115,9 +118,7 @@ async def build_services(
     delayed_events = _delayed_events(configuration, runtime, storage, rooms)
     stack.callback(storage.bus.subscribe(delayed_events.follow))
     tasks.start(delayed_events.run(), "delayed events")
-    rechecks = _sticky_rechecks(runtime, storage, rooms)
-    stack.callback(storage.bus.subscribe(rechecks.follow))
-    tasks.start(rechecks.run(), "sticky events")
+    _follow_stickies(runtime, storage, rooms, tasks, stack)
     ephemeral = await build_ephemeral(configuration, runtime, storage, account_data, stack)
     if configuration.retention.enabled:
         stack.callback(storage.bus.subscribe(rooms.retention.follow))
@@ -130,14 +131,16 @@ async def build_services(
         delayed_events=delayed_events,
         devices=accounts.devices,
         encryption=build_e2ee(
-            configuration, runtime, storage, device_lists=accounts.device_lists, ignoring=heeded, stack=stack
+            configuration, runtime, storage, device_lists=accounts.device_lists, ignoring=heeded,
+            remote=outgoing.devices, stack=stack
         ),
         ephemeral=ephemeral,
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
         interactive=accounts.interactive,
         keys=await build_keys(
-            configuration, runtime, storage, accounts.device_lists, ephemeral.snowflakes, stack
+            configuration, runtime, storage, device_lists=accounts.device_lists,
+            snowflakes=ephemeral.snowflakes, remote_keys=outgoing.keys, stack=stack,
         ),
         logins=accounts.logins,
         profile_changes=ProfileChanges(database=database, propagation=rooms.membership, tasks=tasks),
@@ -165,11 +168,15 @@ def _threads(storage: Storage, rooms: RoomServices) -> ThreadServices:
     )
 
 
-def _sticky_rechecks(runtime: Runtime, storage: Storage, rooms: RoomServices) -> StickyRechecks:
-    return StickyRechecks(
+def _follow_stickies(
+    runtime: Runtime, storage: Storage, rooms: RoomServices, tasks: Tasks, stack: AsyncExitStack
+) -> None:
+    rechecks = StickyRechecks(
         database=storage.database, registry=rooms.registry, events=Events(storage.database),
         clock=runtime.clock, observer=runtime.observer,
     )  # fmt: skip
+    stack.callback(storage.bus.subscribe(rechecks.follow))
+    tasks.start(rechecks.run(), "sticky events")
 
 
 def _delayed_events(

@@ -9,8 +9,8 @@ from homeserver.e2ee.dehydrated_devices import DehydratedDevices
 from homeserver.e2ee.device_lists import DeviceLists
 from homeserver.e2ee.inbox_sizes import InboxSizes
 from homeserver.e2ee.key_backup import KeyBackups
-from homeserver.e2ee.ports import Ignoring
-from homeserver.e2ee.to_device import ToDevice, Unfederated
+from homeserver.e2ee.ports import Ignoring, RemoteDevices
+from homeserver.e2ee.to_device import ToDevice
 from homeserver.runtime.tasks import Tasks
 from homeserver.sync.inbox_sweeper import InboxSweeper
 
@@ -28,7 +28,7 @@ class EncryptionServices:
 
 def build_e2ee(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, device_lists: DeviceLists,
-    ignoring: Ignoring, stack: AsyncExitStack,
+    ignoring: Ignoring, remote: RemoteDevices, stack: AsyncExitStack,
 ) -> EncryptionServices:  # fmt: skip
     """Make what devices send each other, and keep."""
     database = storage.database
@@ -50,7 +50,7 @@ def build_e2ee(
         key_backups=key_backups,
         to_device=ToDevice(
             queries=database, journal=storage.journal, sizes=sizes, ignoring=ignoring,
-            remote=Unfederated(runtime.observer), observer=runtime.observer,
+            remote=remote, observer=runtime.observer,
             server_name=configuration.server_name,
         )
     )  # fmt: skip

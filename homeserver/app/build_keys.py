@@ -9,7 +9,7 @@ from homeserver.core.positions import SnowflakeClock
 from homeserver.e2ee.cross_signing import CrossSigning
 from homeserver.e2ee.device_keys import DeviceKeys
 from homeserver.e2ee.device_lists import DeviceLists
-from homeserver.e2ee.key_ports import NoRemoteKeys
+from homeserver.e2ee.key_ports import RemoteKeys
 from homeserver.e2ee.one_time_keys import OneTimeKeys
 from homeserver.e2ee.remote_keys import RemoteAnswers
 from homeserver.e2ee.sharing import Sharing
@@ -30,8 +30,8 @@ class KeyServices:
 
 
 async def build_keys(
-    configuration: Configuration, runtime: Runtime, storage: Storage, device_lists: DeviceLists,
-    snowflakes: SnowflakeClock, stack: AsyncExitStack,
+    configuration: Configuration, runtime: Runtime, storage: Storage, *, device_lists: DeviceLists,
+    snowflakes: SnowflakeClock, remote_keys: RemoteKeys, stack: AsyncExitStack,
 ) -> KeyServices:  # fmt: skip
     """Make what keeps keys; tells of changes that an earlier process left untold.
 
@@ -41,6 +41,7 @@ async def build_keys(
         storage: where keys are.
         device_lists: tells of changes.
         snowflakes: places of what is not stored.
+        remote_keys: the way to keys of users of other servers.
         stack: takes what is to be undone.
     """
     database, server_name = storage.database, configuration.server_name
@@ -51,7 +52,7 @@ async def build_keys(
     sharing = Sharing(
         database=database, interning=storage.interning, is_required=configuration.e2ee.keys_shared_rooms_only
     )
-    remote = RemoteAnswers(NoRemoteKeys())
+    remote = RemoteAnswers(remote_keys)
     device_keys = DeviceKeys(
         database=database, device_lists=device_lists, sharing=sharing, remote=remote, server_name=server_name
     )

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from clients.admission import AccountAdmission
@@ -14,7 +15,11 @@ from homeserver.app.build import (
     build_services,
     build_websockets,
 )
+from homeserver.app.build_federation import build_federation
+from homeserver.app.build_outgoing import build_outgoing
+from homeserver.app.data_directory import DataDirectory
 from homeserver.app.edges import build_edges
+from homeserver.app.federation_edges import build_federation_edges
 from homeserver.app.health import HealthEndpoints
 from homeserver.app.landing import LandingEndpoints, landing_page
 from homeserver.app.listeners import Listeners, endpoints_for
@@ -23,6 +28,7 @@ from homeserver.app.storage import Runtime, build_storage
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration, Listener
 from homeserver.http.adapter import make_site, websocket_upgrade
+from homeserver.http.authenticate import ServerAuthenticator
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.runtime.metrics import Metrics
 
@@ -33,6 +39,7 @@ __all__ = ["Server", "base_url_of"]
 class _Edges:
     endpoints: list[Endpoint]
     services: Services
+    servers: ServerAuthenticator | None
 
 
 class Server:
@@ -82,13 +89,21 @@ class Server:
     async def _start(self) -> None:
         configuration, runtime, stack = self._configuration, self._runtime, self._stack
         storage = await build_storage(configuration, runtime, stack)
-        services = await build_services(configuration, runtime, storage, stack)
+        data_directory = DataDirectory(Path(configuration.data_directory), runtime.randomness)
+        outgoing = await build_outgoing(
+            configuration, runtime, storage, data_directory, self._reactor, stack
+        )
+        services = await build_services(configuration, runtime, storage, stack, outgoing)
         self._metrics.gauge(
             "isthmus_last_position", "Position assigned last.", lambda: storage.journal.last_position
         )
         self._health = HealthEndpoints(check_database=lambda: storage.database.fetch_one("SELECT 1"))
         stack.push_async_callback(self._listeners.close)
-        edges = _Edges(self._endpoints(services, self._health), services)
+        endpoints = self._endpoints(services, self._health)
+        if outgoing.is_federated:
+            federation = await build_federation(configuration, runtime, storage, services, outgoing, stack)
+            endpoints += build_federation_edges(configuration, runtime, services, outgoing, federation)
+        edges = _Edges(endpoints, services, outgoing.servers)
         for listener in configuration.listeners:
             await self._listen(listener, edges)
         await self._listen_for_scrapes(edges)
@@ -106,7 +121,7 @@ class Server:
     async def _listen(self, listener: Listener, edges: _Edges) -> None:
         dispatcher = build_dispatcher(
             self._configuration, self._runtime, endpoints=endpoints_for(listener.apis, edges.endpoints),
-            authenticator=edges.services.access_tokens,
+            authenticator=edges.services.access_tokens, servers=edges.servers,
             admission=AccountAdmission(edges.services.account_care.seen.note),
         )  # fmt: skip
         upgrades = {}

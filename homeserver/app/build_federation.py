@@ -1,0 +1,44 @@
+"""Puts together what serves other servers, and what follows the news that they are to be told."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from homeserver.app.build import Services
+from homeserver.app.build_outgoing import Outgoing
+from homeserver.app.build_receiving import ReceivingServices, build_receiving
+from homeserver.app.storage import Runtime, Storage
+from homeserver.config.model import Configuration
+
+__all__ = ["FederationServices", "build_federation"]
+
+
+@dataclass(frozen=True, slots=True)
+class FederationServices:
+    """What the endpoints for other servers call."""
+
+    receiving: ReceivingServices
+
+
+async def build_federation(
+    configuration: Configuration,
+    runtime: Runtime,
+    storage: Storage,
+    services: Services,
+    outgoing: Outgoing,
+    stack: AsyncExitStack,
+) -> FederationServices:
+    """Make what takes in events, and what sends them.
+
+    Args:
+        configuration: of the server.
+        runtime: what everything takes.
+        storage: where all is kept.
+        services: of accounts, rooms and sync.
+        outgoing: the ways to other servers.
+        stack: takes what is to be undone.
+    """
+    del configuration, runtime, stack  # for the sender
+    rooms = services.rooms
+    return FederationServices(
+        receiving=build_receiving(storage.database, rooms.registry, rooms.state_at, outgoing.ports)
+    )

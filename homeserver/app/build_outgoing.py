@@ -1,0 +1,116 @@
+"""Puts together the ways to other servers; services are made on them, so they come first."""
+
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from homeserver.app.build_receiving import RemotePorts
+from homeserver.app.data_directory import DataDirectory
+from homeserver.app.storage import Runtime, Storage
+from homeserver.config.model import Configuration
+from homeserver.core.errors import Unauthorized, Unavailable
+from homeserver.core.event.pdu import Event
+from homeserver.core.room_versions import RoomVersionRules
+from homeserver.e2ee.key_ports import NoRemoteKeys, RemoteKeys
+from homeserver.e2ee.ports import RemoteDevices
+from homeserver.e2ee.to_device import Unfederated
+from homeserver.http.authenticate import ServerAuthenticator, SignedRequest
+
+__all__ = ["Outgoing", "build_outgoing", "unfederated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The ways to other servers.
+
+    Attributes:
+        servers: knows who asks; None: this server speaks with no other.
+        ports: for what takes in events.
+        keys: to the keys of devices there.
+        devices: to those devices.
+    """
+
+    servers: ServerAuthenticator | None
+    ports: RemotePorts
+    keys: RemoteKeys
+    devices: RemoteDevices
+
+    @property
+    def is_federated(self) -> bool:
+        """Whether this server speaks with others at all."""
+        return self.servers is not None
+
+
+class _Unreachable:
+    """No way to any server: nothing is heard from them, and no signature is known to be valid."""
+
+    async def missing_events(self, server: str, room_id: str, **between: object) -> NoReturn:
+        del room_id, between
+        raise Unavailable(f"This server cannot reach {server}.")
+
+    async def event(self, server: str, event_id: str) -> NoReturn:
+        del event_id
+        raise Unavailable(f"This server cannot reach {server}.")
+
+    async def event_auth(self, server: str, room_id: str, event_id: str) -> NoReturn:
+        del room_id, event_id
+        raise Unavailable(f"This server cannot reach {server}.")
+
+    async def state_ids(self, server: str, room_id: str, event_id: str) -> NoReturn:
+        del room_id, event_id
+        raise Unavailable(f"This server cannot reach {server}.")
+
+    async def missing_on(
+        self, pdu: Mapping[str, Any], rules: RoomVersionRules, signers: Collection[str]
+    ) -> set[str]:
+        del pdu, rules
+        return set(signers)
+
+    async def allows(self, event: Event) -> bool:
+        del event
+        return True
+
+
+class _Nobody:
+    """Knows no other server."""
+
+    async def authenticate(self, signed: SignedRequest) -> NoReturn:
+        del signed
+        raise Unauthorized("The signing keys of your server are not known here.")
+
+
+def unfederated(runtime: Runtime) -> Outgoing:
+    """The ways of a server that speaks with no other."""
+    nowhere = _Unreachable()
+    return Outgoing(
+        servers=None,
+        ports=RemotePorts(nowhere, nowhere, nowhere),
+        keys=NoRemoteKeys(),
+        devices=Unfederated(runtime.observer),
+    )
+
+
+async def build_outgoing(
+    configuration: Configuration,
+    runtime: Runtime,
+    storage: Storage,
+    data_directory: DataDirectory,
+    reactor: Any,
+    stack: AsyncExitStack,
+) -> Outgoing:
+    """Make the ways to other servers.
+
+    Args:
+        configuration: says with whom to speak.
+        runtime: what everything takes.
+        storage: where keys and destinations are.
+        data_directory: has the signing key.
+        reactor: Twisted's.
+        stack: takes what is to be undone.
+    """
+    nowhere = unfederated(runtime)
+    if not configuration.federation.enabled:
+        return nowhere
+    del storage, data_directory, reactor, stack  # for the client, the key ring and the destinations
+    return Outgoing(_Nobody(), nowhere.ports, nowhere.keys, nowhere.devices)
