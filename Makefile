@@ -20,6 +20,11 @@ $(VENV)/.installed: requirements/server.txt requirements/dev.txt pyproject.toml 
 	@.venv-interop/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
 	@touch $@
 
+.venv-synapse/.installed: requirements/interop-synapse.txt
+	@test -x .venv-synapse/bin/python || $(PYTHON) -m venv .venv-synapse
+	@.venv-synapse/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop-synapse.txt
+	@touch $@
+
 JS := tests/scenarios/js
 $(JS)/node_modules/.installed: $(JS)/package-lock.json .venv-interop/.installed
 	@cd $(JS) && PATH="$(CURDIR)/.venv-interop/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
@@ -91,8 +96,8 @@ browser: install $(BROWSER)/node_modules/.installed build/hydrogen/index.html
 	$(BIN)/pytest $(BROWSER) $(ARGS)
 
 lock:
-	cd requirements && for set in server dev interop; do \
+	cd requirements && for set in server dev interop interop-synapse; do \
 	  pip-compile --quiet --no-emit-find-links --generate-hashes --strip-extras --allow-unsafe $$set.in -o $$set.txt || exit 1; done
 
 clean:
-	rm -rf $(VENV) .venv-interop build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-interop .venv-synapse build .mypy_cache .ruff_cache .pytest_cache
