@@ -5,6 +5,8 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#standard-error-response
 A class says *what* went wrong; `homeserver.http.errors` alone says with which HTTP status it is told.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from homeserver.core.requester import Requester
@@ -14,13 +16,15 @@ __all__ = [
     "Conflict", "DuplicateAnnotation", "Exclusive", "Forbidden", "GuestAccessForbidden",
     "IncompatibleRoomVersion", "InvalidParam", "InvalidRoomState", "InvalidSignature", "InvalidUsername",
     "InviteBlocked", "KeyTooLarge", "LimitExceeded", "LockedOut", "MatrixError", "MethodNotAllowed",
-    "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RoomInUse",
+    "MissingParam", "MissingToken", "NotFound", "NotJson", "ProfileTooLarge", "RemoteRefused", "RoomInUse",
     "ServerNotTrusted", "SessionExpired", "ThreepidAuthFailed", "ThreepidDenied", "ThreepidInUse",
     "ThreepidMediumNotSupported", "TokenIncorrect", "TooLarge", "UnableToAuthoriseJoin",
     "UnableToGrantJoin", "Unauthorized", "Unavailable", "UnknownError", "UnknownPos", "UnknownToken",
     "Unrecognized", "UnsupportedRoomVersion", "UserDeactivated", "UserInUse", "UserLocked",
     "UserSuspended", "WeakPassword", "WrongRoomKeysVersion",
 ]  # fmt: skip
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class MatrixError(Exception):
@@ -240,6 +244,37 @@ class Unauthorized(MatrixError):
     """A request does not show that it comes from the server it says it comes from."""
 
     errcode = "M_UNAUTHORIZED"
+
+
+class RemoteRefused(MatrixError):
+    """Another server answered, and it answered no.
+
+    Attributes:
+        status: of its answer, 400 to 499.
+        errcode: as it says; M_UNKNOWN if it says none.
+        answer: what it answered, as it came; empty if that was no object.
+    """
+
+    # What a client would take for an answer about its own session.
+    _ABOUT_SESSIONS = frozenset((
+        "M_MISSING_TOKEN", "M_UNKNOWN_TOKEN", "M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED",
+    ))  # fmt: skip
+
+    def __init__(self, status: int, errcode: str, error: str, body: Mapping[str, Any] = _NOTHING) -> None:
+        super().__init__(error)
+        self.status = status
+        self.errcode = errcode
+        self.answer = body
+
+    @property
+    def is_fit_for_clients(self) -> bool:
+        """Whether a client of ours may be told the same: not if it would take it for a word about itself."""
+        return self.status in {400, 403, 404, 413} and self.errcode not in self._ABOUT_SESSIONS
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object that the client is told."""
+        errcode = self.errcode if self.is_fit_for_clients else "M_UNKNOWN"
+        return {"errcode": errcode, "error": f"The other server says: {self.error}"}
 
 
 class UnknownError(MatrixError):

@@ -41,6 +41,7 @@ STATUS: Mapping[type[errors.MatrixError], int] = MappingProxyType({
     errors.NotFound: 404,
     errors.NotJson: 400,
     errors.ProfileTooLarge: 400,
+    errors.RemoteRefused: 502,
     errors.RoomInUse: 400,
     errors.ServerNotTrusted: 400,
     errors.SessionExpired: 400,
@@ -75,7 +76,8 @@ def status_of(error: errors.MatrixError) -> int:
     authentication does; otherwise it takes that of the class it is derived from.
     """
     own: object = getattr(error, "status", None)
-    if isinstance(own, int):
+    # Of what another server says, only what a client does not take for a word about its own session.
+    if isinstance(own, int) and getattr(error, "is_fit_for_clients", True):
         return own
     for kind in type(error).__mro__:
         if kind in STATUS:

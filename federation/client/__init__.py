@@ -1,0 +1,1 @@
+"""Requests to other servers: where they are, the connections to them, and the calls."""
