@@ -49,6 +49,8 @@ class EventChange(Change):
         removed: types and state keys for which the current state lost what it had.
         is_withheld: no client sees the event.
         is_forked: the state before the event is not what was the current state when it came.
+        is_made_here: the event is one of this server's users, and was made now, not told by another server.
+        is_relayed: it is of another server, whose user we let in by it: it is for us to send it on to all.
     """
 
     room_id: str
@@ -67,6 +69,8 @@ class EventChange(Change):
     removed: tuple[tuple[str, str], ...] = ()
     is_withheld: bool = False
     is_forked: bool = False
+    is_made_here: bool = False
+    is_relayed: bool = False
 
     @property
     def member_events(self) -> list[Event]:

@@ -162,8 +162,9 @@ def add_step(
     place = EventPlace(position, room.chain.group, composed.auth_nids, flags, room.retention_class)
     add_rows(write, room, event, numbers, place)
     change = EventChange(
-        position, event.room_id, event, state_group=room.chain.group, is_withheld=is_withheld
-    )
+        position, event.room_id, event, state_group=room.chain.group, is_withheld=is_withheld,
+        is_made_here=True,
+    )  # fmt: skip
     write.changes.append(change)
     add_state_rows(write, room, change, entries, server_name=server_name)
     return change, Step(event, position, chain, entries, (Extremity(event, chain.group),))

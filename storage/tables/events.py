@@ -31,6 +31,7 @@ class EventFlags(IntFlag):
     REDACTED = 8
     WITHHELD = 32  # of clients: it only joins branches, or is a redaction that has not taken effect
     BRANCHED = 64  # the state before it was not the current state when it came
+    RELAYED = 128  # of another server, which let its user in by us: it is for us to send it to all others
     OVER_LIFETIME = 16  # by the retention of its room: not to be shown; only in what is read, never stored
 
 
