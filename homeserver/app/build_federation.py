@@ -8,6 +8,7 @@ from homeserver.app.build_outgoing import Outgoing
 from homeserver.app.build_receiving import ReceivingServices, build_receiving
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
+from homeserver.rooms.room_servers import RoomServers
 
 __all__ = ["FederationServices", "build_federation"]
 
@@ -17,6 +18,7 @@ class FederationServices:
     """What the endpoints for other servers call."""
 
     receiving: ReceivingServices
+    room_servers: RoomServers
 
 
 async def build_federation(
@@ -37,8 +39,11 @@ async def build_federation(
         outgoing: the ways to other servers.
         stack: takes what is to be undone.
     """
-    del configuration, runtime, stack  # for the sender
+    del runtime  # for the sender
     rooms = services.rooms
+    room_servers = RoomServers(storage.database, configuration.server_name)
+    stack.callback(storage.bus.subscribe(room_servers.follow))
     return FederationServices(
-        receiving=build_receiving(storage.database, rooms.registry, rooms.state_at, outgoing.ports)
+        receiving=build_receiving(storage.database, rooms.registry, rooms.state_at, outgoing.ports),
+        room_servers=room_servers,
     )

@@ -1,0 +1,62 @@
+"""Which other servers are in a room, from the memberships of their users."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from storage.tables.queries import Queries
+
+__all__ = ["ServerInRoom", "joined_servers", "servers_of_room", "servers_sharing_rooms"]
+
+_SERVER = "substr(interned_users.text, strpos(interned_users.text, ':') + 1)"
+
+
+@dataclass(slots=True)
+class ServerInRoom:
+    """What is known of one server in one room.
+
+    Attributes:
+        joined: how many of its users are in the room.
+        position: of the last change of a membership of one of its users.
+    """
+
+    joined: int
+    position: int
+
+
+async def servers_of_room(queries: Queries, room_id: str) -> dict[str, ServerInRoom]:
+    """Read what is known of each other server of which any user ever had a membership of a room."""
+    rows = await queries.fetch(
+        f"SELECT {_SERVER} AS server, count(*) FILTER (WHERE membership = 'join'), max(position)"
+        " FROM memberships JOIN interned_users ON interned_users.nid = memberships.user_nid"
+        " WHERE room_nid = (SELECT room_nid FROM rooms WHERE room_id = %b) AND NOT is_local"
+        " AND strpos(text, ':') > 0 GROUP BY server",
+        room_id,
+    )
+    return {server: ServerInRoom(joined, position) for server, joined, position in rows}
+
+
+async def joined_servers(queries: Queries, room_nid: int) -> set[str]:
+    """Name the other servers that have users in a room."""
+    rows = await queries.fetch(
+        f"SELECT DISTINCT {_SERVER} FROM memberships"
+        " JOIN interned_users ON interned_users.nid = memberships.user_nid"
+        " WHERE room_nid = %b::bigint AND NOT is_local AND membership = 'join'",
+        room_nid,
+    )
+    return {server for (server,) in rows}
+
+
+async def servers_sharing_rooms(queries: Queries, user_ids: Collection[str]) -> dict[str, set[str]]:
+    """Name, for each of some users, the other servers that have users in a room of theirs."""
+    rows = await queries.fetch(
+        f"SELECT DISTINCT mine.text, {_SERVER} FROM interned_users AS mine"
+        " JOIN memberships AS own ON own.user_nid = mine.nid AND own.membership = 'join'"
+        " JOIN memberships ON memberships.room_nid = own.room_nid AND NOT memberships.is_local"
+        " AND memberships.membership = 'join'"
+        " JOIN interned_users ON interned_users.nid = memberships.user_nid WHERE mine.text = ANY(%b::text[])",
+        list(user_ids),
+    )
+    found: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
+    for user_id, server in rows:
+        found[user_id].add(server)
+    return found
