@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test scenarios same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
+.PHONY: install run test scenarios federation interop same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
 
 install: $(VENV)/.installed
 
@@ -39,7 +39,16 @@ test: install
 
 # Whole servers as processes of their own, clients that we did not write, and servers to which all goes wrong.
 scenarios: install .venv-interop/.installed $(JS)/node_modules/.installed
-	$(BIN)/pytest tests/scenarios tests/simulation --ignore=$(BROWSER) $(ARGS)
+	$(BIN)/pytest tests/scenarios tests/simulation --ignore=$(BROWSER) --ignore=$(FEDERATION) $(ARGS)
+
+# Several servers of ours, and what a hostile one can do to them.
+FEDERATION := tests/scenarios/federation
+federation: install .venv-interop/.installed
+	$(BIN)/pytest $(FEDERATION) $(ARGS)
+
+# One of ours and a Synapse: who makes the room, and who joins it. PAIRS=synapse-synapse proves the tests themselves.
+interop: install .venv-interop/.installed .venv-synapse/.installed
+	FEDERATION_PAIRS=$(or $(PAIRS),ours-synapse,synapse-ours) $(BIN)/pytest -m interop $(FEDERATION) $(ARGS)
 
 same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
 	@SAME_VIEW_SEEDS=$(or $(SEEDS),20) SAME_VIEW_FIRST=$(or $(FIRST),1) \

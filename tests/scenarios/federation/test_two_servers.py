@@ -1,28 +1,17 @@
 """Two servers and a user of each: all that two people do with each other, whichever two servers they are."""
 
-import os
-
 import pytest
 
 from tests.scenarios.federation.conftest import running
+from tests.scenarios.federation.pairs import CHOSEN, PAIRS, meet
 from tests.scenarios.federation.people import same_state
-from tests.scenarios.federation.servers import Isthmus, Synapse
+from tests.scenarios.federation.servers import Isthmus
 
-pytestmark = [pytest.mark.scenario, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.scenario, pytest.mark.interop, pytest.mark.timeout(120)]
 
-_PAIRS = {
-    "ours-ours": (Isthmus, Isthmus),
-    "ours-synapse": (Isthmus, Synapse),
-    "synapse-ours": (Synapse, Isthmus),
-    "synapse-synapse": (Synapse, Synapse),
-}
-"""The last proves the tests themselves: FEDERATION_PAIRS=synapse-synapse runs it."""
-_CHOSEN = os.environ.get("FEDERATION_PAIRS", "ours-ours").split(",")
-
-
-@pytest.fixture(scope="module", params=_CHOSEN)
+@pytest.fixture(scope="module", params=CHOSEN)
 def servers(request):
-    with running(*_PAIRS[request.param]) as both:
+    with running(*PAIRS[request.param]) as both:
         yield both
 
 
@@ -34,16 +23,6 @@ async def alice(servers, come):
 @pytest.fixture
 async def bob(servers, come):
     return await come(servers[1], "bob")
-
-
-async def meet(alice, bob, **more):
-    """A room of Alice's that Bob joins on her invitation."""
-    room_id = await alice.make_room(invite=[bob.user_id], **more)
-    await bob.is_in(room_id, "invite")
-    await bob.join_by(room_id, alice.server.name)
-    await alice.sees_member(room_id, bob.user_id, "join")
-    await bob.is_in(room_id, "join")
-    return room_id
 
 
 async def test_an_invitation_shows_what_the_room_is_called_and_who_invited(alice, bob):
