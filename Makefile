@@ -47,8 +47,9 @@ federation: install .venv-interop/.installed
 	$(BIN)/pytest $(FEDERATION) $(ARGS)
 
 # One of ours and a Synapse: who makes the room, and who joins it. PAIRS=synapse-synapse proves the tests themselves.
+PAIRS ?= ours-synapse,synapse-ours
 interop: install .venv-interop/.installed .venv-synapse/.installed
-	FEDERATION_PAIRS=$(or $(PAIRS),ours-synapse,synapse-ours) $(BIN)/pytest -m interop $(FEDERATION) $(ARGS)
+	FEDERATION_PAIRS=$(PAIRS) $(BIN)/pytest -m interop $(FEDERATION) $(ARGS)
 
 same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
 	@SAME_VIEW_SEEDS=$(or $(SEEDS),20) SAME_VIEW_FIRST=$(or $(FIRST),1) \
