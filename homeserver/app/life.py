@@ -14,6 +14,7 @@ from homeserver.config.model import Configuration
 from homeserver.core.errors import MatrixError
 from homeserver.runtime.bridge import route_twisted_log
 from homeserver.runtime.clock import SystemClock
+from homeserver.runtime.free_memory import FreeMemory
 from homeserver.runtime.logging import LogReader, make_log, route_foreign_logs
 from homeserver.runtime.metrics import Metrics
 from homeserver.runtime.observation import (
@@ -27,6 +28,7 @@ from homeserver.runtime.observation import (
 )
 from homeserver.runtime.outgoing_http import AddressRules, OutgoingHttp
 from homeserver.runtime.randomness import SystemRandomness
+from homeserver.runtime.tasks import Tasks
 from storage.embedded import PostgresFailedError, PostgresMissingError
 from storage.migrate import SchemaError
 
@@ -91,10 +93,13 @@ class Life:
         # What the start left is here to stay: no collection need look at it again.
         gc.collect()
         gc.freeze()
+        tasks = Tasks(self._observe)
+        tasks.start(FreeMemory().run(), "free memory")
         url = base_url_of(self._configuration)
         self._observe(ServerReady(url, self._clock.monotonic_ms() - began_ms))
         say_ready()
         await self._told_to_stop.wait()
+        await tasks.close()
         stopping_ms = self._clock.monotonic_ms()
         self._observe(ServerStopping(self._reason))
         await self._server.stop()
