@@ -5,17 +5,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from federation.server.authentication import Servers
+from homeserver.app.build_identity import Identity, build_identity
 from homeserver.app.build_receiving import RemotePorts
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
-from homeserver.core.errors import Unauthorized, Unavailable
+from homeserver.core.errors import Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
 from homeserver.e2ee.key_ports import NoRemoteKeys, RemoteKeys
 from homeserver.e2ee.ports import RemoteDevices
 from homeserver.e2ee.to_device import Unfederated
-from homeserver.http.authenticate import ServerAuthenticator, SignedRequest
+from homeserver.http.authenticate import ServerAuthenticator
 
 __all__ = ["Outgoing", "build_outgoing", "unfederated"]
 
@@ -26,12 +28,14 @@ class Outgoing:
 
     Attributes:
         servers: knows who asks; None: this server speaks with no other.
+        identity: who this server is, and who others are; None: the same.
         ports: for what takes in events.
         keys: to the keys of devices there.
         devices: to those devices.
     """
 
     servers: ServerAuthenticator | None
+    identity: Identity | None
     ports: RemotePorts
     keys: RemoteKeys
     devices: RemoteDevices
@@ -44,6 +48,10 @@ class Outgoing:
 
 class _Unreachable:
     """No way to any server: nothing is heard from them, and no signature is known to be valid."""
+
+    async def request(self, destination: str, method: str, path: str, **options: object) -> NoReturn:
+        del method, path, options
+        raise Unavailable(f"This server cannot reach {destination}.")
 
     async def missing_events(self, server: str, room_id: str, **between: object) -> NoReturn:
         del room_id, between
@@ -72,19 +80,12 @@ class _Unreachable:
         return True
 
 
-class _Nobody:
-    """Knows no other server."""
-
-    async def authenticate(self, signed: SignedRequest) -> NoReturn:
-        del signed
-        raise Unauthorized("The signing keys of your server are not known here.")
-
-
 def unfederated(runtime: Runtime) -> Outgoing:
     """The ways of a server that speaks with no other."""
     nowhere = _Unreachable()
     return Outgoing(
         servers=None,
+        identity=None,
         ports=RemotePorts(nowhere, nowhere, nowhere),
         keys=NoRemoteKeys(),
         devices=Unfederated(runtime.observer),
@@ -112,5 +113,19 @@ async def build_outgoing(
     nowhere = unfederated(runtime)
     if not configuration.federation.enabled:
         return nowhere
-    del storage, data_directory, reactor, stack  # for the client, the key ring and the destinations
-    return Outgoing(_Nobody(), nowhere.ports, nowhere.keys, nowhere.devices)
+    del reactor  # for the client
+    own = data_directory.own_keys(configuration.server_name)
+    identity = build_identity(configuration, runtime, storage, own, _Unreachable(), stack)
+    servers = Servers(
+        server_name=own.server_name,
+        signatures=identity.key_ring,
+        may_speak_with=identity.rules.allow,
+        heard_from=lambda _: None,
+    )
+    return Outgoing(
+        servers=servers,
+        identity=identity,
+        ports=RemotePorts(nowhere.ports.remote, identity.key_ring, nowhere.ports.policy),
+        keys=nowhere.keys,
+        devices=nowhere.devices,
+    )

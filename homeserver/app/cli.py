@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from homeserver.app.commands import config, register_user, run
+from homeserver.app.commands import config, register_user, rotate_signing_key, run
 from homeserver.app.version import VERSION
 
 __all__ = ["main"]
@@ -16,6 +16,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.command("run")(run.run)
 app.command("register-user")(register_user.register_user)
+app.command("rotate-signing-key")(rotate_signing_key.rotate_signing_key)
 app.add_typer(config.app, name="config")
 
 

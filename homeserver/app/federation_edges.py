@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+from federation.server.device_keys import DeviceKeysForServers
+from federation.server.identity import ServerIdentityEndpoints
+from federation.server.keys import ServerKeysEndpoints
 from homeserver.app.build import Services
 from homeserver.app.build_federation import FederationServices
 from homeserver.app.build_outgoing import Outgoing
 from homeserver.app.storage import Runtime
+from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
 from homeserver.http.endpoint import Endpoint, endpoints_of
 
@@ -40,5 +44,20 @@ def federation_owners(
     federation: FederationServices,
 ) -> Iterator[object]:
     """The owners of those endpoints."""
-    del configuration, runtime, services, outgoing, federation
-    yield from ()
+    del federation
+    yield from _identity(configuration, runtime, outgoing)
+    keys = services.keys
+    yield DeviceKeysForServers(
+        device_keys=keys.device_keys, one_time_keys=keys.one_time_keys, sharing=keys.sharing,
+        server_name=configuration.server_name,
+    )  # fmt: skip
+
+
+def _identity(configuration: Configuration, runtime: Runtime, outgoing: Outgoing) -> Iterator[object]:
+    section, identity = configuration.federation, outgoing.identity
+    assert identity is not None, "without federation there are no endpoints for servers"
+    yield ServerKeysEndpoints(
+        own=identity.own, known=identity.known, clock=runtime.clock, lifetime_ms=section.key_lifetime_ms,
+        may_speak_with=identity.rules.allow,
+    )  # fmt: skip
+    yield ServerIdentityEndpoints(software_version=VERSION, public_address=section.public_address)

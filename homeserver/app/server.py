@@ -90,6 +90,7 @@ class Server:
         configuration, runtime, stack = self._configuration, self._runtime, self._stack
         storage = await build_storage(configuration, runtime, stack)
         data_directory = DataDirectory(Path(configuration.data_directory), runtime.randomness)
+        data_directory.rotate(runtime.clock.now_ms())
         outgoing = await build_outgoing(
             configuration, runtime, storage, data_directory, self._reactor, stack
         )

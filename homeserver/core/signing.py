@@ -27,7 +27,7 @@ from homeserver.core.room_versions import EventIdFormat, RoomVersionRules
 
 __all__ = [
     "SigningKey", "content_hash", "decode_base64", "encode_base64", "encode_for_rules", "event_id_of",
-    "hash_text", "reference_hash", "sign_json", "verify_json", "without",
+    "hash_text", "reference_hash", "sign_json", "signed_bytes_of", "verify_bytes", "verify_json", "without",
 ]  # fmt: skip
 
 _NOT_SIGNED = frozenset(("signatures", "unsigned"))
@@ -134,12 +134,30 @@ def verify_json(value: Mapping[str, Any], server_name: str, key_id: str, public_
         return False
     try:
         signature = decode_base64(text)
-        if len(signature) != crypto_sign_BYTES or len(public_key) != crypto_sign_PUBLICKEYBYTES:
-            return False
-        crypto_sign_open(signature + encode_lenient(without(value, _NOT_SIGNED)), public_key)
+        message = encode_lenient(without(value, _NOT_SIGNED))
+    except ValueError:
+        return False
+    return verify_bytes(message, signature, public_key)
+
+
+def verify_bytes(message: bytes, signature: bytes, public_key: bytes) -> bool:
+    """Say whether a signature of these bytes was made with that key."""
+    if len(signature) != crypto_sign_BYTES or len(public_key) != crypto_sign_PUBLICKEYBYTES:
+        return False
+    try:
+        crypto_sign_open(signature + message, public_key)
     except (CryptoError, ValueError):
         return False
     return True
+
+
+def signed_bytes_of(pdu: Mapping[str, Any], rules: RoomVersionRules) -> bytes:
+    """What the signatures of a PDU cover: what a redaction would leave of it, in canonical JSON.
+
+    Raises:
+        ValueError: it has no canonical JSON.
+    """
+    return encode_for_rules(without(redact(pdu, rules), _NOT_SIGNED), rules)
 
 
 def encode_for_rules(value: Mapping[str, Any], rules: RoomVersionRules) -> bytes:
@@ -160,7 +178,7 @@ def content_hash(pdu: Mapping[str, Any], rules: RoomVersionRules | None = None) 
 
 def reference_hash(pdu: Mapping[str, Any], rules: RoomVersionRules) -> str:
     """Hash what a redaction would leave of a PDU; in the alphabet that event IDs of the room version use."""
-    return hash_text(encode_for_rules(without(redact(pdu, rules), _NOT_SIGNED), rules), rules)
+    return hash_text(signed_bytes_of(pdu, rules), rules)
 
 
 def hash_text(redacted: bytes, rules: RoomVersionRules) -> str:

@@ -1,5 +1,7 @@
 """From the bytes of a request to values: the query, and the body as the endpoint declared it."""
 
+import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -9,11 +11,16 @@ from urllib.parse import unquote_plus
 import msgspec
 import orjson
 
+from homeserver.core.canonical_json import parse_json
 from homeserver.core.errors import BadJson, InvalidParam, NotJson
 
-__all__ = ["decoded_body", "decoded_query"]
+__all__ = ["decoded_body", "decoded_query", "decoded_server_body"]
+
+SERVER_JSON_DEPTH_MAX = 230
+"""Of what servers send: events may have 200 levels, and some more are around them."""
 
 QUERY_PARAMETERS_MAX = 200
+_HUGE_INTEGER = re.compile(rb"[0-9]{19}")
 _LONG, _LONG_MAX = 32, 4_096
 _LONG_TEXTS_MAX = 500
 
@@ -96,6 +103,32 @@ def decoded_body(kind: type[Any], body: bytes, depth_max: int) -> Any:
         raise BadJson("The body is nested too deeply.") from None
     except msgspec.DecodeError:
         raise NotJson("The body must be JSON in UTF-8.") from None
+
+
+def decoded_server_body(body: bytes) -> dict[str, Any]:
+    """The JSON object that another server sends. An empty body counts as `{}`.
+
+    Events of old room versions hold integers of any size, which their hashes cover: they keep their values.
+
+    Raises:
+        BadJson: it is JSON, but no object, or nested too deeply.
+        NotJson: it is no JSON in UTF-8.
+    """
+    value: Any
+    if _HUGE_INTEGER.search(body) is None:
+        value = _loads(body or b"{}")
+    else:
+        try:
+            value = parse_json(body.decode(), strict=False)
+            if b"\\u" in body:
+                json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        except (ValueError, RecursionError):
+            raise NotJson("The body must be JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        raise BadJson("The body must be a JSON object.")
+    if body.count(b"{") + body.count(b"[") > SERVER_JSON_DEPTH_MAX:
+        _check_depth(value, SERVER_JSON_DEPTH_MAX)
+    return value
 
 
 def _check_utf8(body: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from homeserver.core.errors import InvalidParam, LockedOut, MatrixError, MethodNotAllowed, TooLarge
 from homeserver.core.requester import Requester
 from homeserver.http.authenticate import Authenticator, ServerAuthenticator, SignedRequest, requester_of
-from homeserver.http.decode import decoded_body, decoded_query
+from homeserver.http.decode import decoded_body, decoded_query, decoded_server_body
 from homeserver.http.endpoint import TIMEOUT_MS, Authentication, Endpoint, RateLimit
 from homeserver.http.errors import error_response
 from homeserver.http.rate_limits import RateLimits
@@ -244,6 +244,8 @@ class Dispatcher:
         self._check_length(endpoint, body)
         if endpoint.body_raw:
             request.body = body
+        elif endpoint.body is dict and endpoint.authentication is Authentication.SERVER:
+            request.body = decoded_server_body(body)
         elif endpoint.body is not None:
             request.body = decoded_body(endpoint.body, body, self._json_depth_max)
         response = await endpoint.respond(request)
@@ -262,7 +264,7 @@ class Dispatcher:
         return await self._servers.authenticate(
             SignedRequest(
                 raw.method, _text(raw.target), raw.headers.get("authorization"), raw.body,
-                lambda: decoded_body(dict, raw.body, self._json_depth_max),
+                lambda: decoded_server_body(raw.body),
             )
         )  # fmt: skip
 
