@@ -9,8 +9,10 @@ from homeserver.core.positions import SnowflakeClock
 from homeserver.e2ee.cross_signing import CrossSigning
 from homeserver.e2ee.device_keys import DeviceKeys
 from homeserver.e2ee.device_lists import DeviceLists
+from homeserver.e2ee.kept_devices import KeptDevices
 from homeserver.e2ee.key_ports import RemoteKeys
 from homeserver.e2ee.one_time_keys import OneTimeKeys
+from homeserver.e2ee.remote_devices import RemoteDeviceLists
 from homeserver.e2ee.remote_keys import RemoteAnswers
 from homeserver.e2ee.sharing import Sharing
 from homeserver.e2ee.signatures import Signatures
@@ -26,6 +28,8 @@ class KeyServices:
     cross_signing: CrossSigning
     device_keys: DeviceKeys
     one_time_keys: OneTimeKeys
+    remote_devices: RemoteDeviceLists
+    sharing: Sharing
     signatures: Signatures
 
 
@@ -53,9 +57,18 @@ async def build_keys(
         database=database, interning=storage.interning, is_required=configuration.e2ee.keys_shared_rooms_only
     )
     remote = RemoteAnswers(remote_keys)
+    kept = KeptDevices(database)
     device_keys = DeviceKeys(
-        database=database, device_lists=device_lists, sharing=sharing, remote=remote, server_name=server_name
-    )
+        database=database, device_lists=device_lists, sharing=sharing, remote=remote, kept=kept,
+        server_name=server_name,
+    )  # fmt: skip
+    remote_devices = RemoteDeviceLists(
+        database=database, device_lists=device_lists, kept=kept, remote=remote_keys, clock=runtime.clock,
+        observer=runtime.observer, server_name=server_name,
+    )  # fmt: skip
+    if configuration.federation.enabled:
+        stack.callback(storage.bus.subscribe(remote_devices.follow))
+        tasks.start(remote_devices.run(), "devices of other servers")
     return KeyServices(
         cross_signing=CrossSigning(database=database, device_lists=device_lists),
         device_keys=device_keys,
@@ -63,5 +76,7 @@ async def build_keys(
             database=database, sharing=sharing, remote=remote, publish=storage.bus.publish,
             snowflakes=snowflakes, clock=runtime.clock, server_name=server_name,
         ),
+        remote_devices=remote_devices,
+        sharing=sharing,
         signatures=Signatures(database=database, device_keys=device_keys, device_lists=device_lists),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from homeserver.core.errors import Forbidden, InvalidParam, UnknownToken
 from homeserver.core.public_keys import MASTER, SELF_SIGNING, USER_SIGNING, check_name, device_keys
 from homeserver.core.requester import Requester
 from homeserver.e2ee.device_lists import DeviceLists
+from homeserver.e2ee.kept_devices import KeptDevices
 from homeserver.e2ee.remote_keys import RemoteAnswers, parted_by_server
 from homeserver.e2ee.sharing import Sharing
 from storage.pool import Database
@@ -37,17 +38,19 @@ class DeviceKeys:
         device_lists: tells those who share a room with the user.
         sharing: whose keys may be asked for.
         remote: asks other servers.
+        kept: what is known of their users.
         server_name: of this one.
     """
 
     def __init__(
         self, *, database: Database, device_lists: DeviceLists, sharing: Sharing, remote: RemoteAnswers,
-        server_name: str,
+        kept: KeptDevices, server_name: str,
     ) -> None:  # fmt: skip
         self._database = database
         self._device_lists = device_lists
         self._sharing = sharing
         self._remote = remote
+        self._kept = kept
         self._server_name = server_name
 
     @staticmethod
@@ -111,8 +114,55 @@ class DeviceKeys:
         own = parted.pop(self._server_name, {})
         told = await self.of_own_users(requester, own, is_decoded=is_decoded)
         if parted:
-            told["failures"] = await self._remote.query(parted, told, timeout_ms)
+            left = await self._kept.answer(parted, told)
+            if left:
+                told["failures"] = await self._remote.query(left, told, timeout_ms)
+                await self._kept.want(user_id for users in left.values() for user_id in users)
+            remote = [user_id for users in parted.values() for user_id in users]
+            await self._kept.add_signatures(requester.user_id, remote, told)
         return told
+
+    async def query_for_server(
+        self, origin: str, asked: Mapping[str, list[str]]
+    ) -> dict[str, dict[str, Any]]:
+        """Tell the devices and keys of users of this server as another server is told; two statements.
+
+        What users call their devices is nobody's business elsewhere.
+
+        Args:
+            origin: which server asks.
+            asked: user ID to device IDs; an empty list for all devices.
+
+        Raises:
+            InvalidParam: too many are asked for, or what is no device ID.
+        """
+        if len(asked) > USERS_PER_QUERY_MAX or sum(map(len, asked.values())) > DEVICES_PER_QUERY_MAX:
+            raise InvalidParam(f"Ask for at most {USERS_PER_QUERY_MAX} users in one request.")
+        visible = await self._sharing.visible_to_server(origin, list(asked))
+        told = await self._told(visible, asked, reader_id="", is_decoded=False, is_named=False)
+        return {name: told[name] for name in ("device_keys", "master_keys", "self_signing_keys")}
+
+    async def list_for_server(self, user_id: str) -> dict[str, Any]:
+        """Tell all devices of a user of this server as its list is told to other servers; two statements.
+
+        Returns:
+            The response to `user/devices`; keys are objects.
+        """
+        # First how far it is, then what is there: at worst the next update is told twice.
+        stream_id = await device_lists.stream_id(self._database, user_id)
+        told = await self._told([user_id], {user_id: []}, reader_id="", is_decoded=True, is_named=False)
+        body: dict[str, Any] = {
+            "user_id": user_id,
+            "stream_id": stream_id,
+            "devices": [
+                {"device_id": device_id, "keys": keys}
+                for device_id, keys in told["device_keys"][user_id].items()
+            ],
+        }
+        for usage in (MASTER, SELF_SIGNING):
+            if (key := told[_SECTIONS[usage]].get(user_id)) is not None:
+                body[f"{usage}_key"] = key
+        return body
 
     async def of_own_users(
         self, requester: Requester, asked: Mapping[str, list[str]], *, is_decoded: bool = False
@@ -124,6 +174,13 @@ class DeviceKeys:
             asked: user ID to device IDs.
             is_decoded: keys are objects; else those that are told as they were uploaded are encoded.
         """
+        visible = await self._sharing.visible(requester.user_id, asked)
+        return await self._told(visible, asked, reader_id=requester.user_id, is_decoded=is_decoded)
+
+    async def _told(
+        self, visible: list[str], asked: Mapping[str, list[str]], *, reader_id: str, is_decoded: bool,
+        is_named: bool = True,
+    ) -> dict[str, dict[str, Any]]:  # fmt: skip
         told: dict[str, dict[str, Any]] = {
             "device_keys": {}, "failures": {}, "master_keys": {}, "self_signing_keys": {},
             "user_signing_keys": {},
@@ -131,11 +188,10 @@ class DeviceKeys:
         for device_ids in asked.values():
             for device_id in device_ids:
                 check_name(device_id, "device_keys: a device ID")
-        visible = await self._sharing.visible(requester.user_id, asked)
         if not visible:
             return told
         told["device_keys"].update((user_id, {}) for user_id in visible)
-        rows = await stored.of_users(self._database, visible, requester.user_id)
+        rows = await stored.of_users(self._database, visible, reader_id)
         signatures: dict[tuple[str, str], list[KeyRow]] = {}
         for row in rows:
             if row[0] == SIGNATURE:
@@ -147,7 +203,7 @@ class DeviceKeys:
             is_device = kind == DEVICE
             if is_device and asked[user_id] and name not in asked[user_id]:
                 continue
-            unsigned = _unsigned(display_name) if is_device else None
+            unsigned = _unsigned(display_name if is_named else None) if is_device else None
             shown = _decoded(key, signed, unsigned) if is_decoded or signed else _encoded(key, unsigned)
             if is_device:
                 told["device_keys"][user_id][name] = shown

@@ -51,6 +51,20 @@ class RemoteKeys(Protocol):
             MatrixError: the server does not answer, or refuses.
         """
 
+    def devices(self, server_name: str, user_id: str) -> Coroutine[Any, Any, Mapping[str, Any]]:
+        """Ask a server for all devices of one of its users.
+
+        Args:
+            server_name: whom to ask.
+            user_id: of whom.
+
+        Returns:
+            `user_id`, `stream_id`, `devices`, and perhaps `master_key` and `self_signing_key`; unchecked.
+
+        Raises:
+            MatrixError: the server does not answer, or refuses.
+        """
+
 
 class NoRemoteKeys:
     """Reaches no other server."""
@@ -63,4 +77,9 @@ class NoRemoteKeys:
     async def claim(self, server_name: str, one_time_keys: Mapping[str, Mapping[str, str]]) -> NoReturn:
         """Refuse."""
         del one_time_keys
+        raise Unavailable(f"This server cannot reach {server_name}.")
+
+    async def devices(self, server_name: str, user_id: str) -> NoReturn:
+        """Refuse."""
+        del user_id
         raise Unavailable(f"This server cannot reach {server_name}.")

@@ -30,3 +30,10 @@ class Sharing:
         nid = (await self._interning.existing("user", (user_id,))).get(user_id)
         found = set() if nid is None else await device_lists.sharing(self._database, nid, asked)
         return [each for each in asked if each in found or each == user_id]
+
+    async def visible_to_server(self, origin: str, asked: Collection[str]) -> list[str]:
+        """Name those of some users whose keys a server may see; no statement where that is all, else one."""
+        if not self._is_required or not asked:
+            return list(asked)
+        found = await device_lists.sharing_with_server(self._database, origin, asked)
+        return [each for each in asked if each in found]

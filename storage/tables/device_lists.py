@@ -7,12 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from homeserver.core.changes import DeviceListChange
+from homeserver.core.positions import EPOCH_MS, SEQUENCE_MAX, ms_of, sequence_of
 from storage.tables.queries import Queries
 from storage.write import Statement, Write
 
 __all__ = [
     "DEVICE_LIST_UPSERT", "OUTBOX_DELETE", "Moved", "Noted", "add", "changed_after", "moved_after",
     "newly_shared", "no_longer_shared", "note", "note_devices", "pending", "rooms_in_common", "sharing",
+    "sharing_with_server", "stream_id", "stream_id_of",
 ]  # fmt: skip
 
 DEVICE_LIST_UPSERT = Statement(
@@ -214,3 +216,33 @@ async def sharing(
         list(user_ids), user_nid, until, until,
     )  # fmt: skip
     return {text for (text,) in rows}
+
+
+async def sharing_with_server(queries: Queries, server_name: str, user_ids: Collection[str]) -> set[str]:
+    """Name those of some users who share a room with a user of a server."""
+    rows = await queries.fetch(
+        "SELECT text FROM interned_users WHERE text = ANY(%b::text[]) AND EXISTS (SELECT 1"
+        " FROM memberships AS mine JOIN memberships AS others ON others.room_nid = mine.room_nid"
+        " JOIN interned_users AS who ON who.nid = others.user_nid"
+        " WHERE mine.user_nid = interned_users.nid AND mine.membership = 'join'"
+        " AND others.membership = 'join' AND substr(who.text, strpos(who.text, ':') + 1) = %b)",
+        list(user_ids), server_name,
+    )  # fmt: skip
+    return {text for (text,) in rows}
+
+
+def stream_id_of(position: int) -> int:
+    """Tell by which number other servers know a change of a device list.
+
+    The position without its writer: a number that JSON can hold exactly. The changes of one user are made one
+    after the other.
+    """
+    return (ms_of(position) - EPOCH_MS) * (SEQUENCE_MAX + 1) + sequence_of(position)
+
+
+async def stream_id(queries: Queries, user_id: str) -> int:
+    """Read the number of the last change of a user's list; 0 if there never was one."""
+    row = await queries.fetch_one(
+        "SELECT position FROM device_list_changes WHERE user_id = %b AND told_to = ''", user_id
+    )
+    return 0 if row is None else stream_id_of(row[0])
