@@ -13,6 +13,7 @@ from federation.client.ports import Availability, Exchanges, OutgoingRequest
 from homeserver.core.canonical_json import encode_lenient
 from homeserver.core.errors import RemoteRefused, Unavailable
 from homeserver.core.identifiers import is_valid_server_name
+from homeserver.core.request_signing import authorization_header
 from homeserver.core.signing import SigningKey
 
 __all__ = ["FederationClient"]
@@ -55,7 +56,7 @@ class FederationClient:
         path: str,
         *,
         query: Mapping[str, str | Sequence[str]] = _NO_QUERY,
-        content: Mapping[str, Any] | None = None,
+        content: Mapping[str, Any] | bytes | None = None,
         timeout_ms: int = TIMEOUT_MS,
         body_bytes_max: int = BODY_BYTES_MAX,
         is_authenticated: bool = True,
@@ -67,7 +68,7 @@ class FederationClient:
             method: of HTTP, in upper case.
             path: percent-encoded; see `federation.client.paths`.
             query: parameters; a parameter with several values is there several times.
-            content: the body; None: there is none.
+            content: the body, or its canonical JSON; None: there is none.
             timeout_ms: for all of it.
             body_bytes_max: of the answer.
             is_authenticated: False: the request is not signed.
@@ -78,7 +79,7 @@ class FederationClient:
         """
         self._check(destination)
         target = f"{path}?{urlencode(query, doseq=True, quote_via=quote)}" if query else path
-        body = b"" if content is None else _encoded(content)
+        body = b"" if content is None else content if isinstance(content, bytes) else _encoded(content)
         request = OutgoingRequest(
             method=method, target=target, body=body, timeout_ms=timeout_ms, body_bytes_max=body_bytes_max,
             authorization=self._authorization(destination, method, target, body) if is_authenticated else "",
@@ -104,17 +105,8 @@ class FederationClient:
         self._availability.check(destination)
 
     def _authorization(self, destination: str, method: str, target: str, body: bytes) -> str:
-        # What is signed is an object whose keys stand in this order in canonical JSON; the content, which is
-        # most of it, is encoded already. None of the other values has a character that JSON escapes.
-        content = b'"content":' + body + b"," if body else b""
-        rest = (
-            f'"destination":"{destination}","method":"{method}",'
-            f'"origin":"{self._server_name}","uri":"{target}"}}'
-        )
-        signature = self._key.sign(b"{" + content + rest.encode("ascii"))
-        return (
-            f'X-Matrix origin="{self._server_name}",destination="{destination}",'
-            f'key="{self._key.key_id}",sig="{signature}"'
+        return authorization_header(
+            method, target, body or None, origin=self._server_name, destination=destination, key=self._key
         )
 
 

@@ -35,7 +35,10 @@ class Identity:
 def server_rules(configuration: Configuration) -> ServerRules:
     """With which servers this one speaks."""
     section = configuration.federation
-    return ServerRules(allowed=section.allowed_servers, denied=section.denied_servers)
+    allowed = section.allowed_servers
+    if allowed:
+        allowed += tuple(one.name for one in configuration.regions)
+    return ServerRules(allowed=allowed, denied=section.denied_servers)
 
 
 def build_identity(

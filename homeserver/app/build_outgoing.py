@@ -5,7 +5,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from federation.client.client import FederationClient
+from federation.client.events import RemoteEvents
+from federation.regions import Regions
 from federation.server.authentication import Servers
+from homeserver.app.build_connections import build_clients, build_regions
 from homeserver.app.build_identity import Identity, build_identity
 from homeserver.app.build_receiving import RemotePorts
 from homeserver.app.data_directory import DataDirectory
@@ -29,6 +33,8 @@ class Outgoing:
     Attributes:
         servers: knows who asks; None: this server speaks with no other.
         identity: who this server is, and who others are; None: the same.
+        client: asks other servers; None: the same.
+        regions: the organisation's own servers.
         ports: for what takes in events.
         keys: to the keys of devices there.
         devices: to those devices.
@@ -36,6 +42,8 @@ class Outgoing:
 
     servers: ServerAuthenticator | None
     identity: Identity | None
+    client: FederationClient | None
+    regions: Regions
     ports: RemotePorts
     keys: RemoteKeys
     devices: RemoteDevices
@@ -86,6 +94,8 @@ def unfederated(runtime: Runtime) -> Outgoing:
     return Outgoing(
         servers=None,
         identity=None,
+        client=None,
+        regions=Regions(),
         ports=RemotePorts(nowhere, nowhere, nowhere),
         keys=NoRemoteKeys(),
         devices=Unfederated(runtime.observer),
@@ -113,9 +123,10 @@ async def build_outgoing(
     nowhere = unfederated(runtime)
     if not configuration.federation.enabled:
         return nowhere
-    del reactor  # for the client
     own = data_directory.own_keys(configuration.server_name)
-    identity = build_identity(configuration, runtime, storage, own, _Unreachable(), stack)
+    regions = build_regions(configuration)
+    clients = build_clients(configuration, runtime, own, regions, reactor, stack)
+    identity = build_identity(configuration, runtime, storage, own, clients.at_any_time, stack)
     servers = Servers(
         server_name=own.server_name,
         signatures=identity.key_ring,
@@ -125,7 +136,9 @@ async def build_outgoing(
     return Outgoing(
         servers=servers,
         identity=identity,
-        ports=RemotePorts(nowhere.ports.remote, identity.key_ring, nowhere.ports.policy),
+        client=clients.ordinary,
+        regions=regions,
+        ports=RemotePorts(RemoteEvents(clients.ordinary), identity.key_ring, nowhere.ports.policy),
         keys=nowhere.keys,
         devices=nowhere.devices,
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from homeserver.app.commands import config, register_user, rotate_signing_key, run
+from homeserver.app.commands import config, region, register_user, rotate_signing_key, run
 from homeserver.app.version import VERSION
 
 __all__ = ["main"]
@@ -18,6 +18,7 @@ app.command("run")(run.run)
 app.command("register-user")(register_user.register_user)
 app.command("rotate-signing-key")(rotate_signing_key.rotate_signing_key)
 app.add_typer(config.app, name="config")
+app.add_typer(region.app, name="region")
 
 
 @app.command("version")

@@ -21,13 +21,15 @@ from homeserver.config.accounts import (
 from homeserver.config.federation import FederationSection
 from homeserver.config.keys import at_least, between, key, one_of, section
 from homeserver.config.oauth import OAuthSection
+from homeserver.config.regions import Region
 from homeserver.config.sign_in import SignInSection
 
 __all__ = [
     "Configuration", "DatabaseSection", "E2eeSection", "FederationSection", "IdentitySection", "JwtSection",
     "LimitsSection", "Listener", "LoggingSection", "MailSection", "MetricsSection", "OutgoingSection",
     "PasswordsSection", "PhoneSection", "Policy", "PresenceSection", "RateLimit", "RateLimitsSection",
-    "RecaptchaSection", "RegistrationMode", "RegistrationSection", "RetentionSection", "RoomsSection",
+    "RecaptchaSection", "Region", "RegistrationMode", "RegistrationSection", "RetentionSection",
+    "RoomsSection",
     "SignInSection", "SpamLimitsSection", "TermsSection", "ToDeviceSection", "TokensSection",
 ]  # fmt: skip
 
@@ -45,6 +47,10 @@ class Listener:
     )
     tls_certificate: str = key("", "PEM file with the certificate chain", example="/etc/isthmus/tls.crt")
     tls_key: str = key("", "PEM file with its private key", example="/etc/isthmus/tls.key")
+    tls_client_ca: str = key(
+        "", "PEM file with the authority of certificates that regions show here; empty: none is asked for",
+        example="/etc/isthmus/ca.pem",
+    )  # fmt: skip
     trust_x_forwarded_for: bool = key(
         default=False, meaning="whether a proxy in front tells the client's address"
     )
@@ -268,4 +274,5 @@ class Configuration:
     spam_limits: SpamLimitsSection = section(SpamLimitsSection, "what a user may reach others with")
     outgoing: OutgoingSection = section(OutgoingSection, "requests that the server makes")
     federation: FederationSection = section(FederationSection, "other Matrix servers")
+    regions: tuple[Region, ...] = key((), "the organisation's own other servers")
     logging: LoggingSection = section(LoggingSection, "what is logged, on standard error")

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from homeserver.config.keys import key_of
 from homeserver.config.model import Configuration, RetentionSection
+from homeserver.config.regions import region_mistakes
 from homeserver.config.sign_in import sign_in_mistakes
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigurationError", "Mistake", "apply_environment", "parse"]
@@ -173,6 +174,9 @@ def _contradictions(made: Configuration) -> list[Mistake]:
                     f"listeners[{place}].tls_key", "one of two", "both tls_certificate and tls_key, or none"
                 )
             )
+        if one.tls_client_ca and not one.tls_certificate:
+            expected = "a certificate, with tls_client_ca"
+            mistakes.append(Mistake(f"listeners[{place}].tls_certificate", "none", expected))
     places = [(one.address, one.port) for one in made.listeners]
     if len(set(places)) < len(places):
         mistakes.append(
@@ -188,6 +192,7 @@ def _contradictions(made: Configuration) -> list[Mistake]:
         if not one.url
     ]
     mistakes += [Mistake(*one) for one in sign_in_mistakes(made.sign_in, has_pages=made.oauth.enabled)]
+    mistakes += [Mistake(*one) for one in region_mistakes(made.regions)]
     return mistakes + _retention_contradictions(made.retention)
 
 

@@ -9,6 +9,7 @@ COLLABORATORS_MAX = 8
 """Keyword-only parameters of what makes something."""
 
 GRANTED = {
+    "federation.client.client.request": "a request has that many parts; most are keywords",
     "homeserver.core.event.builder.build_event": "an event has that many fields; all are keywords",
     "storage.tables.events.add_event": "a row has that many columns; all are keywords",
 }

@@ -1,0 +1,107 @@
+"""The organisation's own servers: where they are is configured, and certificates show who they are."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from ssl import SSLContext
+from types import MappingProxyType
+
+from federation.certificates import is_bound_to
+from federation.client.connecting import Route
+from federation.client.tls import region_context
+from federation.places import DEFAULT_PORT, Place, split_server_name
+from homeserver.config.regions import Region
+
+__all__ = ["BACK_OFF_MS_MAX", "KnownRegion", "Regions", "read_regions"]
+
+BACK_OFF_MS_MAX = 5_000
+"""A region that does not answer is asked again after so long at the latest."""
+
+IDLE_MS_MAX = 3_600_000
+"""Connections to regions are kept until the other side ends them."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRegion:
+    """What is configured of a region."""
+
+    route: Route
+    priority: int
+
+
+_NONE: Mapping[str, KnownRegion] = MappingProxyType({})
+
+
+class Regions:
+    """The regions that are configured.
+
+    Args:
+        known: by server name.
+    """
+
+    def __init__(self, known: Mapping[str, KnownRegion] = _NONE) -> None:
+        self._known = known
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their server names, those of the highest priority first."""
+        return tuple(sorted(self._known, key=lambda name: (-self._known[name].priority, name)))
+
+    def is_region(self, server_name: str) -> bool:
+        """Whether a server is one of the organisation's own."""
+        return server_name in self._known
+
+    def priority(self, server_name: str) -> int:
+        """How much a server goes before others; 0 for those that are no regions."""
+        known = self._known.get(server_name)
+        return 0 if known is None else known.priority
+
+    def back_off_ms_max(self, server_name: str) -> int | None:
+        """How long a server that does not answer is left alone at most; None: it has no such bound."""
+        return BACK_OFF_MS_MAX if server_name in self._known else None
+
+    def route(self, server_name: str) -> Route | None:
+        """The way to a region; None for other servers."""
+        known = self._known.get(server_name)
+        return None if known is None else known.route
+
+    def admits(self, origin: str, certificate_names: Collection[str]) -> bool:
+        """Whether a request may come from where it says: a region must show its certificate.
+
+        Args:
+            origin: the server that signed the request.
+            certificate_names: of the certificate that the connection's other side showed, verified; see
+                `federation.certificates`. None of them: it showed none.
+        """
+        return origin not in self._known or is_bound_to(certificate_names, origin)
+
+
+def read_regions(own_name: str, regions: Sequence[Region]) -> Regions:
+    """Read the certificates of the regions that are configured.
+
+    Args:
+        own_name: this server, which may be among them, so that all can have the same list.
+        regions: all of them.
+
+    Raises:
+        OSError: a file of certificates or keys cannot be read.
+    """
+    contexts: dict[tuple[str, str, str], SSLContext] = {}
+    known = {}
+    for one in regions:
+        if one.name == own_name:
+            continue
+        files = (one.ca_file, one.certificate, one.certificate_key)
+        if files not in contexts:
+            contexts[files] = region_context(*files)
+        route = Route(_place(one), contexts[files], region=one.name, idle_ms_max=IDLE_MS_MAX)
+        known[one.name] = KnownRegion(route, one.priority)
+    return Regions(known)
+
+
+def _place(region: Region) -> Place:
+    parts = split_server_name(region.name)
+    hosts = []
+    for address in region.addresses:
+        at = split_server_name(address)
+        hosts.append((at.host, at.port or DEFAULT_PORT))
+    return Place(region.name, parts.host, tuple(hosts))
