@@ -13,7 +13,7 @@ from homeserver.runtime.clock import Clock
 
 __all__ = ["Fetched", "Requests", "ServerKeyRequests"]
 
-TIMEOUT_MS = 10_000
+TIMEOUT_MS, NOTARY_TIMEOUT_MS = 10_000, 30_000
 ANSWER_BYTES_MAX = 65_536
 NOTARY_ANSWER_BYTES_MAX = 4_194_304
 ANSWERS_PER_SERVER_MAX = 20
@@ -90,8 +90,8 @@ class ServerKeyRequests:
             for name, keys in wanted.items()
         }
         answer = await self._requests.request(
-            notary, "POST", "/_matrix/key/v2/query", content={"server_keys": criteria}, timeout_ms=TIMEOUT_MS,
-            body_bytes_max=NOTARY_ANSWER_BYTES_MAX, is_authenticated=False,
+            notary, "POST", "/_matrix/key/v2/query", content={"server_keys": criteria},
+            timeout_ms=NOTARY_TIMEOUT_MS, body_bytes_max=NOTARY_ANSWER_BYTES_MAX, is_authenticated=False,
         )  # fmt: skip
         entries = answer.get("server_keys") if isinstance(answer, dict) else None
         found: dict[str, list[Fetched]] = {}

@@ -21,8 +21,8 @@ from homeserver.runtime.together import side_by_side
 
 __all__ = ["ServerKeysEndpoints"]
 
-SERVERS_PER_QUERY_MAX = 50
-_AT_ONCE_MAX = 10
+SERVERS_PER_QUERY_MAX = 100
+_AT_ONCE_MAX = 50
 
 
 class ServerKeysEndpoints:

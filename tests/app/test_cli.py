@@ -55,3 +55,12 @@ def test_a_server_that_is_not_there_is_told(call, tmp_path, monkeypatch):
 )
 def test_the_proof_is_that_of_the_admin_api(is_admin, mac):
     assert mac_of("s3cret", "abc123", "alice", "wonderland", is_admin=is_admin) == mac
+
+
+def test_a_signing_key_is_made_for_the_next_start(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_DATA_DIRECTORY", str(tmp_path))
+    answer = call("rotate-signing-key")
+
+    assert answer.exit_code == 0
+    key_id = answer.output.split()[4]
+    assert key_id.removeprefix("ed25519:") in (tmp_path / "signing.key.next").read_text()

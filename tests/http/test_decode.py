@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeserver.core.errors import BadJson, InvalidParam, NotJson
-from homeserver.http.decode import decoded_body, decoded_query
+from homeserver.http.decode import decoded_body, decoded_query, decoded_server_body
 
 
 class Body(msgspec.Struct):
@@ -110,3 +110,32 @@ def test_a_query_keeps_every_value_in_order():
 def test_a_query_that_is_no_text_or_too_long_is_refused(query):
     with pytest.raises(InvalidParam):
         decoded_query(query)
+
+
+def test_what_servers_send_keeps_integers_of_any_size():
+    number = 123456789012345678901234567890
+
+    assert decoded_server_body(f'{{"a":{number}}}'.encode()) == {"a": number}
+    assert decoded_server_body(b"") == {}
+
+
+def test_what_servers_send_may_be_as_deep_as_an_event():
+    deep = b'{"a":' + b"[" * 220 + b"]" * 220 + b"}"
+
+    assert decoded_server_body(deep)["a"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"{", NotJson), (b"[]", BadJson), (b"\xff", NotJson),
+        (b'{"a":' + b"[" * 250 + b"]" * 250 + b"}", BadJson),
+        (b'{"a":1234567890123456789012,"b":"\\ud800"}', NotJson), (b'{"a":12345678901234567890 1}', NotJson),
+        (b'{"a":1234567890123456789012,"b":NaN}', NotJson), (b'{"b":"\\ud800"}', NotJson),
+        (b'{"a":1234567890123456789012,"b":"\xff"}', NotJson), (b"1234567890123456789012", BadJson),
+        (b'{"a":1234567890123456789012,"b":' + b"[" * 100_000, NotJson),
+    ],
+)  # fmt: skip
+def test_what_servers_send_is_checked(body, error):
+    with pytest.raises(error):
+        decoded_server_body(body)
