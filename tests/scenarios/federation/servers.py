@@ -113,21 +113,25 @@ class Server:
         authority: signs its certificate.
         level: of its log.
         more: TOML (or YAML, for Synapse) at the end of its configuration.
+        is_behind_proxy: others reach it on another port than the one that it listens on.
 
     Attributes:
-        name: the server name, with the port of federation in it.
+        name: the server name, with the port in it where others reach it.
+        public_port: that port.
+        federation_port: where it listens for other servers.
         base_url: where clients are served.
     """
 
     host = "localhost"
 
-    def __init__(self, directory, authority, level="warning", more=""):
+    def __init__(self, directory, authority, level="warning", more="", *, is_behind_proxy=False):
         self.directory = directory
         self.authority = authority
         self.port = free_port()
         self.federation_port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.name = f"{self.host}:{self.federation_port}"
+        self.public_port = free_port() if is_behind_proxy else self.federation_port
+        self.name = f"{self.host}:{self.public_port}"
         self.log = directory / "server.log"
         self.process = None
         self._level = level
