@@ -5,6 +5,7 @@ Read once, then kept current from the bus; of large rooms only the summary, and 
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
 
@@ -133,6 +134,13 @@ class RoomMembers:
         room = await self._room(room_id)
         first, joined, invited = room.digest()
         return Summary([member for member in first if member != user_id][:HEROES_MAX], joined, invited)
+
+    def everyone(self, room_id: str) -> AbstractSet[str] | None:
+        """All who ever were members of a room that was summed up lately; None: nobody knows, or many."""
+        room = self._rooms.get(room_id)
+        if room is None or room.missed is not None or room.is_large:
+            return None
+        return room.members.keys()
 
     async def _room(self, room_id: str) -> _Room:
         while True:

@@ -1,6 +1,7 @@
 """The state of one room in one window: whole for a room that is new to the client, else what changed."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.filters import event_passes, room_passes
@@ -33,6 +34,7 @@ class RoomStates:
         timeline: Timeline,
         heroes: Sequence[str] = (),
         *,
+        everyone: AbstractSet[str] | None = None,
         since: SyncToken | None = None,
     ) -> list[Event]:
         """The whole state; with lazy loading only the members that the client needs to show the timeline.
@@ -42,6 +44,7 @@ class RoomStates:
             room_id: the room.
             timeline: what is told of it.
             heroes: the members by whom the room is named.
+            everyone: all members, past ones too, if that is known.
             since: from when the client may know members: those who changed after it are told, too.
         """
         request = window.request
@@ -52,6 +55,8 @@ class RoomStates:
             members = {window.user.user_id, *heroes, *_senders(timeline)}
             if since is not None:
                 members |= await self._members_changed(room_id, since, edge)
+            if everyone is not None and everyone <= members:
+                members = None  # all of them speak, as in most small rooms: that is the simpler question
         events = list(await self._reads.state_at(room_id, edge, members=members))
         if not request.use_state_after:
             events = _with(events, [shown.event for shown in reversed(timeline.passed_over)])

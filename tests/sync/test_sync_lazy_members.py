@@ -56,3 +56,37 @@ async def test_a_full_state_tells_also_who_changed_in_the_gap(world):
     full = await sync(world, BOB, first["next_batch"], LAZY, full_state=True)
 
     assert members(full)[CAROL] == "leave"
+
+
+@pytest.fixture
+def members_asked_for(world, monkeypatch):
+    """Which members each question about a state was limited to."""
+    asked, state_at = [], world.state_at
+
+    async def noted(room_id, position, *, members=None):
+        asked.append(members)
+        return await state_at(room_id, position, members=members)
+
+    monkeypatch.setattr(world, "state_at", noted)
+    return asked
+
+
+async def test_where_all_members_are_told_the_whole_state_is_asked_for(world, members_asked_for):
+    world.send(ROOM, ALICE, body="hello")
+    told = members(await sync(world, BOB, wanted=LAZY))
+
+    assert told.keys() == {ALICE, BOB, CAROL}  # who speaks, who asks, and whom the room is named by
+    assert members_asked_for == [None]
+
+
+async def test_who_left_long_ago_is_not_told_where_all_others_are(world, members_asked_for):
+    others = [f"@user{number}:example.org" for number in range(5)]
+    for user_id in others:
+        world.member(ROOM, user_id, "join")
+    world.member(ROOM, CAROL, "leave")
+    world.member(ROOM, ALICE, "leave")
+    world.send(ROOM, others[0], body="hello")
+    told = members(await sync(world, BOB, wanted=LAZY))
+
+    assert told.keys() == {BOB, *others}
+    assert members_asked_for == [told.keys()]

@@ -69,7 +69,10 @@ class JoinedRooms:
         body.told[room_id] = timeline.events
         summary = await self._members.summary(room_id, window.user.user_id)
         known_since = window.since if span.is_back or not span.anew else None
-        state = await self._states.complete(window, room_id, timeline, summary.heroes, since=known_since)
+        state = await self._states.complete(
+            window, room_id, timeline, summary.heroes,
+            everyone=self._members.everyone(room_id), since=known_since,
+        )  # fmt: skip
         return room_part(window, timeline, state, summary=summary.json(), sight=sight)
 
     async def _changed(self, window: Window, room_id: str, timeline: Timeline, body: Body) -> bytes | None:
