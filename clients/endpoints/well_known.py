@@ -1,6 +1,7 @@
-"""How clients find this server from its name."""
+"""How clients find this server from its name, and people those who run it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from homeserver.core.errors import NotFound
@@ -19,14 +20,23 @@ class WellKnownEndpoints:
     Args:
         base_url: under which clients reach this server; None: it is not known here, and the answer is 404.
         extra: further keys that an operator wants clients to see; they do not override ours.
+        support: who helps people with this server; None: that is not known here, and the answer is 404.
     """
 
-    def __init__(self, *, base_url: str | None, extra: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        extra: Mapping[str, Any] | None = None,
+        support: Mapping[str, Any] | None = None,
+    ) -> None:
         self._maybe_answer: Response | None = None
         if base_url is not None:
             content = {**(extra or {}), "m.homeserver": {"base_url": base_url}}
-            answer = json_response(content)
-            self._maybe_answer = Response(answer.status, answer.body, answer.content_type, _HEADERS)
+            self._maybe_answer = replace(json_response(content), headers=_HEADERS)
+        self._maybe_support: Response | None = None
+        if support:
+            self._maybe_support = replace(json_response(support), headers=_HEADERS)
 
     @endpoint(
         "GET",
@@ -41,3 +51,17 @@ class WellKnownEndpoints:
         if self._maybe_answer is None:
             raise NotFound("This server does not say here where clients reach it; ask its operator.")
         return self._maybe_answer
+
+    @endpoint(
+        "GET",
+        "/.well-known/matrix/support",
+        authentication=Authentication.NONE,
+        rate_limit=RateLimit.NONE,
+        spec="https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport",
+    )
+    async def get_support(self, request: Request) -> Response:
+        """Tell whom people can turn to."""
+        del request
+        if self._maybe_support is None:
+            raise NotFound("This server does not say here who helps people with it.")
+        return self._maybe_support

@@ -1,6 +1,8 @@
 """Gives every endpoint of the client edge the services that it calls."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
 from clients.admin.registration_tokens import AdminRegistrationTokensEndpoints
 from clients.admin.reports import AdminReportsEndpoints
@@ -68,11 +70,12 @@ from homeserver.app.build_sign_in import sign_in_owners
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
+from homeserver.config.support import SupportSection
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.redacted_reads import RedactedReads
 
-__all__ = ["build_edges"]
+__all__ = ["build_edges", "support_of"]
 
 
 def build_edges(
@@ -166,7 +169,14 @@ def _accounts(
     yield VersionsEndpoints(
         software_version=VERSION, offers_rendezvous=configuration.oauth.enabled
     )
-    yield WellKnownEndpoints(base_url=base_url)
+    yield WellKnownEndpoints(base_url=base_url, support=support_of(configuration.support))
+
+
+def support_of(section: SupportSection) -> dict[str, Any]:
+    """What `.well-known/matrix/support` says: nothing that is empty."""
+    contacts = [{key: value for key, value in asdict(one).items() if value} for one in section.contacts]
+    found = {"contacts": contacts, "support_page": section.page}
+    return {key: value for key, value in found.items() if value}
 
 
 def _account_care(server_name: str, services: Services) -> Iterator[object]:

@@ -23,6 +23,7 @@ from homeserver.config.keys import at_least, between, key, one_of, section
 from homeserver.config.oauth import OAuthSection
 from homeserver.config.regions import Region
 from homeserver.config.sign_in import SignInSection
+from homeserver.config.support import SupportSection
 
 __all__ = [
     "Configuration", "DatabaseSection", "E2eeSection", "FederationSection", "IdentitySection", "JwtSection",
@@ -275,4 +276,5 @@ class Configuration:
     outgoing: OutgoingSection = section(OutgoingSection, "requests that the server makes")
     federation: FederationSection = section(FederationSection, "other Matrix servers")
     regions: tuple[Region, ...] = key((), "the organisation's own other servers")
+    support: SupportSection = section(SupportSection, "who helps people with this server")
     logging: LoggingSection = section(LoggingSection, "what is logged, on standard error")

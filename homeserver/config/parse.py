@@ -10,6 +10,7 @@ from homeserver.config.keys import key_of
 from homeserver.config.model import Configuration, RetentionSection
 from homeserver.config.regions import region_mistakes
 from homeserver.config.sign_in import sign_in_mistakes
+from homeserver.config.support import support_mistakes
 
 __all__ = ["ENVIRONMENT_PREFIX", "ConfigurationError", "Mistake", "apply_environment", "parse"]
 
@@ -193,6 +194,7 @@ def _contradictions(made: Configuration) -> list[Mistake]:
     ]
     mistakes += [Mistake(*one) for one in sign_in_mistakes(made.sign_in, has_pages=made.oauth.enabled)]
     mistakes += [Mistake(*one) for one in region_mistakes(made.regions)]
+    mistakes += [Mistake(*one) for one in support_mistakes(made.support)]
     return mistakes + _retention_contradictions(made.retention)
 
 

@@ -34,6 +34,20 @@ async def test_without_a_base_url_there_is_no_well_known_file():
         await WellKnownEndpoints(base_url=None).get_client(None)
 
 
+async def test_without_anybody_to_turn_to_there_is_no_support_file(server):
+    status, error = await server.call("GET", "/.well-known/matrix/support")
+    assert (status, error["errcode"]) == (404, "M_NOT_FOUND")
+
+
+async def test_the_support_file_says_whom_to_turn_to():
+    support = {"contacts": [{"role": "m.role.admin", "matrix_id": "@admin:example.com"}]}
+
+    response = await WellKnownEndpoints(base_url=None, support=support).get_support(None)
+
+    assert orjson.loads(response.body) == support
+    assert response.headers["Cache-Control"].startswith("public")
+
+
 async def test_capabilities_name_the_room_versions(server):
     token = (await server.register("alice"))["access_token"]
     _, answer = await server.call("GET", "/_matrix/client/v3/capabilities", token=token)
