@@ -36,6 +36,7 @@ class ScriptedPeer:
             requests: `async def answer(request) -> web.StreamResponse | JSON`.
         asked: how often each endpoint was asked.
         received: PDUs that others sent.
+        trust: for TLS connections to others.
     """
 
     def __init__(self, authority):
@@ -47,7 +48,7 @@ class ScriptedPeer:
         self.asked = {}
         self.received = []
         self._files = authority.issue(f"peer-{self.port}", "localhost")
-        self._trust = ssl.create_default_context(cafile=str(authority.file))
+        self.trust = ssl.create_default_context(cafile=str(authority.file))
         self._transactions = iter(range(10**9))
         self._runner = None
         self._http = None
@@ -61,7 +62,7 @@ class ScriptedPeer:
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
-        connector = aiohttp.TCPConnector(ssl=self._trust)
+        connector = aiohttp.TCPConnector(ssl=self.trust)
         self._http = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
         return self
 
