@@ -1,6 +1,6 @@
 """The organisation's own servers: where they are is configured, and certificates show who they are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ssl import SSLContext
 from types import MappingProxyType
@@ -10,8 +10,10 @@ from federation.client.connecting import Route
 from federation.client.tls import region_context
 from federation.places import DEFAULT_PORT, Place, split_server_name
 from homeserver.config.regions import Region
+from homeserver.core.errors import Unauthorized
+from homeserver.http.authenticate import ServerAuthenticator, SignedRequest
 
-__all__ = ["BACK_OFF_MS_MAX", "KnownRegion", "Regions", "read_regions"]
+__all__ = ["BACK_OFF_MS_MAX", "KnownRegion", "RegionGuard", "Regions", "read_regions"]
 
 BACK_OFF_MS_MAX = 5_000
 """A region that does not answer is asked again after so long at the latest."""
@@ -64,15 +66,29 @@ class Regions:
         known = self._known.get(server_name)
         return None if known is None else known.route
 
-    def admits(self, origin: str, certificate_names: Collection[str]) -> bool:
-        """Whether a request may come from where it says: a region must show its certificate.
 
-        Args:
-            origin: the server that signed the request.
-            certificate_names: of the certificate that the connection's other side showed, verified; see
-                `federation.certificates`. None of them: it showed none.
+class RegionGuard:
+    """Lets requests of regions in only by connections that showed the region's certificate.
+
+    Args:
+        servers: knows who made a request, by its signature.
+        regions: those that are configured.
+    """
+
+    def __init__(self, servers: ServerAuthenticator, regions: Regions) -> None:
+        self._servers = servers
+        self._regions = regions
+
+    async def authenticate(self, signed: SignedRequest) -> str:
+        """The name of the server that made a request.
+
+        Raises:
+            MatrixError: the request does not show that, or its connection does not.
         """
-        return origin not in self._known or is_bound_to(certificate_names, origin)
+        origin = await self._servers.authenticate(signed)
+        if self._regions.is_region(origin) and not is_bound_to(signed.certificate_names(), origin):
+            raise Unauthorized(f"The connection does not show the certificate of {origin}.")
+        return origin
 
 
 def read_regions(own_name: str, regions: Sequence[Region]) -> Regions:

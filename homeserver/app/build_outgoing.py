@@ -5,9 +5,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from federation.client.aliases import RemoteAliases
 from federation.client.client import FederationClient
 from federation.client.events import RemoteEvents
-from federation.regions import Regions
+from federation.client.joins import FederatedJoins
+from federation.regions import RegionGuard, Regions
 from federation.server.authentication import Servers
 from homeserver.app.build_connections import build_clients, build_regions
 from homeserver.app.build_identity import Identity, build_identity
@@ -22,6 +24,8 @@ from homeserver.e2ee.key_ports import NoRemoteKeys, RemoteKeys
 from homeserver.e2ee.ports import RemoteDevices
 from homeserver.e2ee.to_device import Unfederated
 from homeserver.http.authenticate import ServerAuthenticator
+from homeserver.rooms.ports import RemoteDirectory, RemoteJoins
+from homeserver.rooms.unfederated import NoOtherServers
 
 __all__ = ["Outgoing", "build_outgoing", "unfederated"]
 
@@ -38,6 +42,8 @@ class Outgoing:
         ports: for what takes in events.
         keys: to the keys of devices there.
         devices: to those devices.
+        joins: into rooms there.
+        directory: to the aliases there.
     """
 
     servers: ServerAuthenticator | None
@@ -47,6 +53,8 @@ class Outgoing:
     ports: RemotePorts
     keys: RemoteKeys
     devices: RemoteDevices
+    joins: RemoteJoins
+    directory: RemoteDirectory
 
     @property
     def is_federated(self) -> bool:
@@ -99,6 +107,8 @@ def unfederated(runtime: Runtime) -> Outgoing:
         ports=RemotePorts(nowhere, nowhere, nowhere),
         keys=NoRemoteKeys(),
         devices=Unfederated(runtime.observer),
+        joins=NoOtherServers(),
+        directory=NoOtherServers(),
     )
 
 
@@ -134,11 +144,13 @@ async def build_outgoing(
         heard_from=lambda _: None,
     )
     return Outgoing(
-        servers=servers,
+        servers=RegionGuard(servers, regions),
         identity=identity,
         client=clients.ordinary,
         regions=regions,
         ports=RemotePorts(RemoteEvents(clients.ordinary), identity.key_ring, nowhere.ports.policy),
         keys=nowhere.keys,
         devices=nowhere.devices,
+        joins=FederatedJoins(clients.ordinary),
+        directory=RemoteAliases(clients.ordinary),
     )

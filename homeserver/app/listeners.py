@@ -20,6 +20,7 @@ DRAIN_S_MAX = 5.0
 """How long requests may take to finish when the server stops; long polls are not waited for."""
 
 _POLL_S = 0.02
+_SESSIONS = b"isthmus"
 _FEDERATION = ("/_matrix/federation/", "/_matrix/key/", "/.well-known/matrix/server")
 _HEALTH = frozenset({"/health", "/ready"})
 
@@ -83,7 +84,7 @@ class Listeners:
         options = {"backlog": BACKLOG_MAX, "interface": listener.address}
         if listener.tls_certificate:
             return SSL4ServerEndpoint(
-                self._reactor, listener.port, _tls(listener.tls_certificate, listener.tls_key), **options
+                self._reactor, listener.port, _tls(listener), **options
             )
         kind = TCP6ServerEndpoint if ":" in listener.address else TCP4ServerEndpoint
         return kind(self._reactor, listener.port, **options)
@@ -116,14 +117,24 @@ def _is_at_work(site: HttpSite) -> bool:
     )
 
 
-def _tls(certificate: str, key: str) -> Any:
-    """TLS with the chain in `certificate`, for HTTP/1.1."""
+def _tls(listener: Listener) -> Any:
+    """TLS with the listener's certificate, for HTTP/1.1."""
     # Costs 10 MB of memory, which a server behind a proxy need not spend.
     from OpenSSL import SSL  # noqa: PLC0415 - only with TLS
     from twisted.internet.ssl import DefaultOpenSSLContextFactory  # noqa: PLC0415 - only with TLS
 
-    factory = DefaultOpenSSLContextFactory(key, certificate, sslmethod=SSL.TLS_SERVER_METHOD)
+    factory = DefaultOpenSSLContextFactory(
+        listener.tls_key, listener.tls_certificate, sslmethod=SSL.TLS_SERVER_METHOD
+    )
     context: Any = factory.getContext()
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.use_certificate_chain_file(certificate)
+    context.use_certificate_chain_file(listener.tls_certificate)
+    if listener.tls_client_ca:
+        context.load_verify_locations(listener.tls_client_ca)
+        # Browsers and others need not ask their users which certificate to show: they have none of these.
+        context.load_client_ca(listener.tls_client_ca.encode())
+        # Who has none is let in: other servers and clients come here, too. One that is not valid ends the
+        # connection. Sessions that are resumed must be of the same kind.
+        context.set_verify(SSL.VERIFY_PEER, lambda *verdict: bool(verdict[-1]))
+        context.set_session_id(_SESSIONS)
     return factory

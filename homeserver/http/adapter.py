@@ -93,7 +93,10 @@ class WireRequest(http.Request):
             if hook is not None and hook(self):
                 return
         body = b"".join(self._chunks)
-        raw = RawRequest(self.method.decode(), self.uri, self.headers, body, self.client_address)
+        raw = RawRequest(
+            self.method.decode(), self.uri, self.headers, body, self.client_address,
+            self.channel.certificate_names,
+        )  # fmt: skip
         self._task = asyncio.get_running_loop().create_task(self._serve(raw))
 
     @property

@@ -41,6 +41,8 @@ class SignedRequest:
         authorization: the header; None: there is none.
         body: undecoded; empty: there is none.
         content: decodes the body; raises a `MatrixError` where that cannot be done.
+        certificate_names: tells the names in the certificate of the connection's other end, verified; none:
+            it showed none.
     """
 
     method: str
@@ -48,6 +50,7 @@ class SignedRequest:
     authorization: str | None
     body: bytes
     content: Callable[[], Any]
+    certificate_names: Callable[[], frozenset[str]] = frozenset
 
 
 class ServerAuthenticator(Protocol):

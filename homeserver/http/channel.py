@@ -13,6 +13,7 @@ from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.http import HTTPChannel
 
 from homeserver.core.errors import MatrixError, TooLarge, UnknownError
+from homeserver.http.certificates import names_shown_by
 from homeserver.http.dispatch import RawRequest
 from homeserver.http.encode import ResponseEncoder
 from homeserver.http.errors import error_response
@@ -106,6 +107,7 @@ class Channel(HTTPChannel):
         self.totalHeadersSize = site.header_bytes_max
         self.MAX_LENGTH = site.header_bytes_max
         self._successor: Any = None
+        self._certificate_names: frozenset[str] | None = None
         self._held: list[bytes] = []
 
     @property
@@ -122,6 +124,12 @@ class Channel(HTTPChannel):
     def is_receiving_body(self) -> bool:
         """Whether the head of a request is here, and its body is not yet."""
         return self._transferDecoder is not None
+
+    def certificate_names(self) -> frozenset[str]:
+        """The names in the certificate that the other end showed, if it was asked for one and has one."""
+        if self._certificate_names is None:
+            self._certificate_names = names_shown_by(self.transport)
+        return self._certificate_names
 
     def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
         """Note the client."""

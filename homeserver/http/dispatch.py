@@ -57,6 +57,7 @@ class RawRequest:
         headers: lower-case names.
         body: undecoded.
         client_address: IP address of the client.
+        certificate_names: tells the names in the client's certificate, verified; none: it showed none.
     """
 
     method: str
@@ -64,6 +65,7 @@ class RawRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     client_address: str = ""
+    certificate_names: Callable[[], frozenset[str]] = frozenset
 
 
 class Admission(Protocol):
@@ -264,7 +266,7 @@ class Dispatcher:
         return await self._servers.authenticate(
             SignedRequest(
                 raw.method, _text(raw.target), raw.headers.get("authorization"), raw.body,
-                lambda: decoded_server_body(raw.body),
+                lambda: decoded_server_body(raw.body), raw.certificate_names,
             )
         )  # fmt: skip
 
