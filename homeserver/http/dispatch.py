@@ -65,7 +65,7 @@ class RawRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     client_address: str = ""
-    certificate_names: Callable[[], frozenset[str]] = frozenset
+    certificate_names: Callable[[], frozenset[str]] = field(default=frozenset, compare=False, repr=False)
 
 
 class Admission(Protocol):
