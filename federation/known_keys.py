@@ -57,7 +57,7 @@ class KeysNotFound(Observation):
         reason: a sentence.
     """
 
-    level: ClassVar[Level] = Level.WARNING
+    level: ClassVar[Level] = Level.INFO
     server_name: str
     reason: str
 

@@ -3,16 +3,20 @@
 Spec: https://spec.matrix.org/v1.19/server-server-api/#request-authentication
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
-from federation.x_matrix import parse_x_matrix
+from federation.x_matrix import XMatrix, parse_x_matrix
 from homeserver.core.canonical_json import encode_lenient
 from homeserver.core.errors import BadJson, Forbidden, Unauthorized, Unavailable
 from homeserver.core.request_signing import signed_bytes
 from homeserver.http.authenticate import SignedRequest
 
 __all__ = ["RequestSignatures", "Servers"]
+
+LONG_BODY_BYTES_MIN = 262_144
+"""What is longer is not encoded anew while all others wait, since nobody knows yet who sent it."""
 
 
 class RequestSignatures(Protocol):
@@ -64,32 +68,34 @@ class Servers:
             raise Unauthorized("This server does not ask itself.")
         if not self._may_speak_with(origin):
             raise Forbidden(f"This server does not speak with {origin}.")
-        for content in _contents(signed):
-            message = signed_bytes(
-                signed.method, signed.uri, content, origin=origin, destination=claimed.destination
-            )
-            verdict = await self._signatures.verify_request(
-                origin, claimed.key_id, message, claimed.signature
-            )
-            if verdict:
-                self._heard_from(origin)
-                return origin
-            if verdict is None:
-                raise Unavailable(f"The key {claimed.key_id} of {origin} cannot be had, or is not valid now.")
-        raise Unauthorized(f"The signature is not that of {origin} on this request.")
+        # Most servers send the canonical JSON that they signed. What is signed here ends in strings that are
+        # written in one way only, so nothing but the body can have stood before them.
+        if not await self._is_signed(signed, claimed, signed.body or None):
+            canonical = await _canonical(signed)
+            if canonical is None or not await self._is_signed(signed, claimed, canonical):
+                raise Unauthorized(f"The signature is not that of {origin} on this request.")
+        self._heard_from(origin)
+        return origin
+
+    async def _is_signed(self, signed: SignedRequest, claimed: XMatrix, content: bytes | None) -> bool:
+        origin, key_id = claimed.origin, claimed.key_id
+        message = signed_bytes(
+            signed.method, signed.uri, content, origin=origin, destination=claimed.destination
+        )
+        is_signed = await self._signatures.verify_request(origin, key_id, message, claimed.signature)
+        if is_signed is None:
+            raise Unavailable(f"The key {key_id} of {origin} cannot be had, or is not valid now.")
+        return is_signed
 
 
-def _contents(signed: SignedRequest) -> Iterator[bytes | None]:
-    """What the content may have been, as it was signed."""
+async def _canonical(signed: SignedRequest) -> bytes | None:
+    """The content in canonical JSON; None: it is that already, or there is none."""
     if not signed.body:
-        yield None
-        return
-    # Most servers send the canonical JSON that they signed. What is signed here ends in strings that are
-    # written in one way only, so nothing but the body can have stood before them.
-    yield signed.body
+        return None
+    is_long = len(signed.body) > LONG_BODY_BYTES_MIN
+    content = await asyncio.to_thread(signed.content) if is_long else signed.content()
     try:
-        canonical = encode_lenient(signed.content())
+        canonical = await asyncio.to_thread(encode_lenient, content) if is_long else encode_lenient(content)
     except ValueError:
         raise BadJson("The body has no canonical JSON.") from None
-    if canonical != signed.body:
-        yield canonical
+    return None if canonical == signed.body else canonical

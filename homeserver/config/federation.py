@@ -31,6 +31,3 @@ class FederationSection:
         86_400_000, "how long others may trust a published signing key before they ask again",
         check=between(3_600_000, 604_800_000),
     )  # fmt: skip
-    body_bytes_max: int = key(
-        10_485_760, "of what another server sends or answers", check=between(1_048_576, 1_073_741_824)
-    )

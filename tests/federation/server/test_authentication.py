@@ -1,6 +1,6 @@
 import pytest
 
-from federation.server.authentication import Servers
+from federation.server.authentication import LONG_BODY_BYTES_MIN, Servers
 from homeserver.core.errors import BadJson, Forbidden, NotJson, Unauthorized, Unavailable
 from homeserver.core.request_signing import authorization_header
 from homeserver.core.signing import SigningKey, sign_json
@@ -63,6 +63,16 @@ async def test_the_content_need_not_come_in_canonical_json(servers, request_of):
     said = '{"a":"ä","b":2.0,"c":123456789012345678901234567890}'.encode()
 
     assert await servers.authenticate(request_of(body=body, said=said)) == A
+
+
+async def test_a_long_content_neither(servers, request_of):
+    text = "x" * LONG_BODY_BYTES_MIN
+
+    said = {"a": 1, "b": text}
+
+    assert await servers.authenticate(request_of(body=f'{{"b":"{text}","a":1}}'.encode(), said=said)) == A
+    with pytest.raises(Unauthorized):
+        await servers.authenticate(request_of(body=f'{{"b":"{text}","a":2}}'.encode(), said=said))
 
 
 async def test_older_servers_do_not_say_for_whom_a_request_is(servers, network, request_of):
