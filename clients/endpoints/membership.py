@@ -15,10 +15,20 @@ from homeserver.rooms.joining import Joining
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.third_party_invites import ThirdPartyInvites
 
-__all__ = ["JoinBody", "MembershipEndpoints", "ReasonBody", "UserBody"]
+__all__ = [
+    "JOIN_TIMEOUT_MS", "JoinBody", "MembershipEndpoints", "ReasonBody", "UserBody", "servers_named",
+]  # fmt: skip
+
+JOIN_TIMEOUT_MS = 300_000
+"""Large rooms of other servers take a while. The join goes on after that, and may be asked for again."""
 
 _ROOM = "/_matrix/client/v3/rooms/{roomId}"
 _SPEC = "https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomid"
+
+
+def servers_named(request: Request) -> list[str]:
+    """Read which servers may be in the room, going by the client; `server_name` is how older ones say it."""
+    return [*request.query.get("via", ()), *request.query.get("server_name", ())]
 
 
 class ReasonBody(msgspec.Struct):
@@ -65,15 +75,17 @@ class MembershipEndpoints:
         "POST",
         "/_matrix/client/v3/join/{roomIdOrAlias}",
         rate_limit=RateLimit.JOIN,
+        timeout_ms_max=JOIN_TIMEOUT_MS,
         body=JoinBody,
         spec="https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias",
     )
     async def join_room(self, request: Request) -> Response:
-        """Join a room by its ID or an alias. Every room is here, so no server of `via` is asked."""
+        """Join a room by its ID or an alias; if it is not here, by way of the servers that are named."""
         return await self._join(request, request.parameters["roomIdOrAlias"])
 
     @endpoint(
-        "POST", f"{_ROOM}/join", rate_limit=RateLimit.JOIN, body=JoinBody, spec=f"{_SPEC}join"
+        "POST", f"{_ROOM}/join", rate_limit=RateLimit.JOIN, body=JoinBody, spec=f"{_SPEC}join",
+        timeout_ms_max=JOIN_TIMEOUT_MS,
     )  # fmt: skip
     async def join_room_by_id(self, request: Request) -> Response:
         """Join a room by its ID."""
@@ -85,8 +97,9 @@ class MembershipEndpoints:
     async def _join(self, request: Request, room: str) -> Response:
         body = request.body
         room_id = await self._joining.join(
-            request.requester, room, body.reason, third_party_signed=body.third_party_signed
-        )
+            request.requester, room, body.reason, third_party_signed=body.third_party_signed,
+            via=servers_named(request),
+        )  # fmt: skip
         return json_response({"room_id": room_id})
 
     @endpoint(

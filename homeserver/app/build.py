@@ -112,7 +112,7 @@ async def build_services(
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     rooms = build_rooms(
-        configuration, runtime, storage, data_directory=data_directory,
+        configuration, runtime, storage, data_directory=data_directory, outgoing=outgoing, tasks=tasks,
         accounts=AccountPorts(profiles, heeded, heeded, RoomSettings(account_data)),
     )  # fmt: skip
     delayed_events = _delayed_events(configuration, runtime, storage, rooms)

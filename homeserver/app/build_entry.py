@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from homeserver.app.account_ports import AccountPorts
+from homeserver.app.build_remote_rooms import RemoteRoomServices
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.aliases import Directory
@@ -12,7 +13,6 @@ from homeserver.rooms.joining import Joining
 from homeserver.rooms.knock import Knocking
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.registry import RoomRegistry
-from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.spam_limits import SpamLimits
 from homeserver.rooms.succession import Succession
 from homeserver.rooms.third_party_invites import ThirdPartyInvites
@@ -33,6 +33,7 @@ class EntryServices:
     joining: Joining
     knocking: Knocking
     membership: Membership
+    remote: RemoteRoomServices
     spam_limits: SpamLimits
     third_party_invites: ThirdPartyInvites
     upgrades: RoomUpgrades
@@ -40,11 +41,10 @@ class EntryServices:
 
 def build_entry(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
-    directory: Directory, accounts: AccountPorts,
+    directory: Directory, accounts: AccountPorts, remote: RemoteRoomServices,
 ) -> EntryServices:  # fmt: skip
     """Make the services that change who is in a room, and those that make rooms."""
-    interning, server_name, profiles = storage.interning, configuration.server_name, accounts.profiles
-    database = storage.database
+    interning, profiles, database = storage.interning, accounts.profiles, storage.database
     memberships, state = Memberships(database), State(database, Events(database))
     rates = configuration.spam_limits
     spam_limits = SpamLimits(
@@ -53,28 +53,33 @@ def build_entry(
         observer=runtime.observer,
     )
     third_party_invites = ThirdPartyInvites(
-        registry=registry, state=state, profiles=profiles, server_name=server_name
-    )
+        registry=registry, state=state, profiles=profiles, residency=remote.residency,
+        remote_inviting=remote.inviting, remote=remote.joins,
+    )  # fmt: skip
     succession = Succession(
         registry=registry, aliases=Aliases(database), memberships=memberships, interning=interning,
         personal_settings=accounts.personal_settings,
     )  # fmt: skip
     joining = Joining(
-        registry=registry, directory=directory, profiles=profiles,
-        restricted_joins=RestrictedJoins(
-            registry=registry, rooms=registry.rooms, memberships=memberships, interning=interning,
-            server_name=server_name,
-        ),
+        registry=registry, names=remote.names, remote_rooms=remote.rooms, profiles=profiles,
+        restricted_joins=remote.restricted_joins,
         third_party_invites=third_party_invites, spam_limits=spam_limits, succession=succession,
     )  # fmt: skip
-    knocking = Knocking(registry=registry, directory=directory, profiles=profiles, spam_limits=spam_limits)
-    invitees = Invitees(invite_permissions=accounts.invite_permissions, server_name=server_name)
+    knocking = Knocking(
+        registry=registry, names=remote.names, remote_rooms=remote.rooms, profiles=profiles,
+        spam_limits=spam_limits,
+    )  # fmt: skip
+    invitees = Invitees(
+        invite_permissions=accounts.invite_permissions, server_name=configuration.server_name,
+        is_federated=remote.is_federated,
+    )  # fmt: skip
     membership = Membership(
-        registry=registry, joining=joining, knocking=knocking, profiles=profiles, memberships=memberships,
-        interning=interning, spam_limits=spam_limits, invitees=invitees,
+        registry=registry, joining=joining, knocking=knocking, profiles=profiles,
+        remote_rooms=remote.rooms, memberships=memberships,
+        spam_limits=spam_limits, invitees=invitees,
     )  # fmt: skip
     creation = RoomCreation(
-        registry=registry, composer=registry.composer, directory=directory, invitees=invitees,
+        registry=registry, directory=directory, invitees=invitees, remote_inviting=remote.inviting,
         profiles=profiles, randomness=runtime.randomness, spam_limits=spam_limits,
         default_room_version=configuration.rooms.default_room_version,
     )  # fmt: skip
@@ -82,4 +87,6 @@ def build_entry(
         registry=registry, creation=creation, memberships=memberships,
         succession=succession, state=state,
     )  # fmt: skip
-    return EntryServices(creation, joining, knocking, membership, spam_limits, third_party_invites, upgrades)
+    return EntryServices(
+        creation, joining, knocking, membership, remote, spam_limits, third_party_invites, upgrades
+    )

@@ -3,9 +3,11 @@
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from federation.sender.sender import Sender
 from homeserver.app.build import Services
 from homeserver.app.build_outgoing import Outgoing
-from homeserver.app.build_receiving import ReceivingServices, build_receiving
+from homeserver.app.build_receiving import ReceivingServices
+from homeserver.app.build_sending import build_sender
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.room_servers import RoomServers
@@ -19,6 +21,7 @@ class FederationServices:
 
     receiving: ReceivingServices
     room_servers: RoomServers
+    sender: Sender
 
 
 async def build_federation(
@@ -39,11 +42,16 @@ async def build_federation(
         outgoing: the ways to other servers.
         stack: takes what is to be undone.
     """
-    del runtime  # for the sender
-    rooms = services.rooms
     room_servers = RoomServers(storage.database, configuration.server_name)
     stack.callback(storage.bus.subscribe(room_servers.follow))
+    assert outgoing.waiting is not None, "this server speaks with others"
+    assert outgoing.client is not None, "this server speaks with others"
+    sender = await build_sender(
+        runtime, storage, outgoing.waiting, outgoing.client, room_servers, services.keys.device_keys,
+        configuration.server_name, stack=stack,
+    )  # fmt: skip
     return FederationServices(
-        receiving=build_receiving(storage.database, rooms.registry, rooms.state_at, outgoing.ports),
+        receiving=services.rooms.entry.remote.receiving,
         room_servers=room_servers,
+        sender=sender,
     )

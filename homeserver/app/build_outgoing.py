@@ -9,11 +9,13 @@ from federation.client.aliases import RemoteAliases
 from federation.client.client import FederationClient
 from federation.client.events import RemoteEvents
 from federation.client.joins import FederatedJoins
+from federation.client.keys import FederationKeys
 from federation.regions import RegionGuard, Regions
 from federation.server.authentication import Servers
 from homeserver.app.build_connections import build_clients, build_regions
-from homeserver.app.build_identity import Identity, build_identity
+from homeserver.app.build_identity import Identity, build_identity, server_rules
 from homeserver.app.build_receiving import RemotePorts
+from homeserver.app.build_sending import Waiting, build_waiting
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
@@ -42,6 +44,7 @@ class Outgoing:
         ports: for what takes in events.
         keys: to the keys of devices there.
         devices: to those devices.
+        waiting: what waits for other servers; None: the same.
         joins: into rooms there.
         directory: to the aliases there.
     """
@@ -53,6 +56,7 @@ class Outgoing:
     ports: RemotePorts
     keys: RemoteKeys
     devices: RemoteDevices
+    waiting: Waiting | None
     joins: RemoteJoins
     directory: RemoteDirectory
 
@@ -107,6 +111,7 @@ def unfederated(runtime: Runtime) -> Outgoing:
         ports=RemotePorts(nowhere, nowhere, nowhere),
         keys=NoRemoteKeys(),
         devices=Unfederated(runtime.observer),
+        waiting=None,
         joins=NoOtherServers(),
         directory=NoOtherServers(),
     )
@@ -135,13 +140,16 @@ async def build_outgoing(
         return nowhere
     own = data_directory.own_keys(configuration.server_name)
     regions = build_regions(configuration)
-    clients = build_clients(configuration, runtime, own, regions, reactor, stack)
+    waiting = await build_waiting(runtime, storage, regions, server_rules(configuration), stack)
+    clients = build_clients(
+        configuration, runtime, own, regions, waiting.destinations, reactor=reactor, stack=stack
+    )
     identity = build_identity(configuration, runtime, storage, own, clients.at_any_time, stack)
     servers = Servers(
         server_name=own.server_name,
         signatures=identity.key_ring,
         may_speak_with=identity.rules.allow,
-        heard_from=lambda _: None,
+        heard_from=waiting.destinations.heard_from,
     )
     return Outgoing(
         servers=RegionGuard(servers, regions),
@@ -149,8 +157,9 @@ async def build_outgoing(
         client=clients.ordinary,
         regions=regions,
         ports=RemotePorts(RemoteEvents(clients.ordinary), identity.key_ring, nowhere.ports.policy),
-        keys=nowhere.keys,
-        devices=nowhere.devices,
+        keys=FederationKeys(clients.ordinary),
+        devices=waiting.outbox,
+        waiting=waiting,
         joins=FederatedJoins(clients.ordinary),
         directory=RemoteAliases(clients.ordinary),
     )

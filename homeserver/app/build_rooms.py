@@ -6,6 +6,8 @@ from homeserver.app.account_ports import AccountPorts
 from homeserver.app.build_entry import EntryServices, build_entry
 from homeserver.app.build_finding import FindingServices, build_finding
 from homeserver.app.build_history import HistoryServices, build_history
+from homeserver.app.build_outgoing import Outgoing
+from homeserver.app.build_remote_rooms import build_remote_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
@@ -25,6 +27,7 @@ from homeserver.rooms.sent_before import SentBefore
 from homeserver.rooms.sight import Sight
 from homeserver.rooms.state_at import StateAt
 from homeserver.rooms.state_reads import StateReads
+from homeserver.runtime.tasks import Tasks
 from storage.tables.aliases import Aliases
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
@@ -73,7 +76,7 @@ class RoomServices:
 
 def build_rooms(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, data_directory: DataDirectory,
-    accounts: AccountPorts,
+    accounts: AccountPorts, outgoing: Outgoing, tasks: Tasks,
 ) -> RoomServices:  # fmt: skip
     """Make the services of rooms."""
     tables, interning, server_name = _Tables(storage), storage.interning, configuration.server_name
@@ -98,8 +101,12 @@ def build_rooms(
         server_name=server_name, everyone_publishes=configuration.rooms.publication == "everyone",
     )  # fmt: skip
     entry = build_entry(
-        configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts
-    )
+        configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts,
+        remote=build_remote_rooms(
+            storage, registry=registry, state_at=state_at, directory=directory, accounts=accounts,
+            outgoing=outgoing, tasks=tasks,
+        ),
+    )  # fmt: skip
     state_reads = StateReads(
         sight=sight, state=tables.state, client_events=history.client_events, lists=history.state_lists
     )

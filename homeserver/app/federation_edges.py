@@ -4,8 +4,14 @@ from collections.abc import Iterator
 
 from federation.server.device_keys import DeviceKeysForServers
 from federation.server.identity import ServerIdentityEndpoints
+from federation.server.invites import InvitesEndpoints
+from federation.server.joins import JoinsEndpoints
 from federation.server.keys import ServerKeysEndpoints
+from federation.server.knocks import KnocksEndpoints
+from federation.server.leaves import LeavesEndpoints
+from federation.server.third_party_invites import ThirdPartyInvitesEndpoints
 from homeserver.app.build import Services
+from homeserver.app.build_entry import EntryServices
 from homeserver.app.build_federation import FederationServices
 from homeserver.app.build_outgoing import Outgoing
 from homeserver.app.storage import Runtime
@@ -46,11 +52,23 @@ def federation_owners(
     """The owners of those endpoints."""
     del federation
     yield from _identity(configuration, runtime, outgoing)
+    yield from _membership(configuration.server_name, services.rooms.entry)
     keys = services.keys
     yield DeviceKeysForServers(
         device_keys=keys.device_keys, one_time_keys=keys.one_time_keys, sharing=keys.sharing,
         server_name=configuration.server_name,
     )  # fmt: skip
+
+
+def _membership(server_name: str, entry: EntryServices) -> Iterator[object]:
+    templates, entries = entry.remote.templates, entry.remote.entries
+    yield JoinsEndpoints(templates=templates, entries=entries, server_name=server_name)
+    yield LeavesEndpoints(templates=templates, entries=entries)
+    yield KnocksEndpoints(templates=templates, entries=entries)
+    yield InvitesEndpoints(received_invites=entry.remote.received_invites)
+    yield ThirdPartyInvitesEndpoints(
+        third_party_invites=entry.third_party_invites, server_name=server_name
+    )
 
 
 def _identity(configuration: Configuration, runtime: Runtime, outgoing: Outgoing) -> Iterator[object]:

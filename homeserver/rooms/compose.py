@@ -1,15 +1,18 @@
 """From a draft to a signed event that its room allows, and to the rows that store it. No awaits here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from homeserver.core.auth.check import authorize
 from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.changes import EventChange
 from homeserver.core.content.member import membership_of
 from homeserver.core.errors import Forbidden, InvalidParam
-from homeserver.core.event.builder import build_event
+from homeserver.core.event.builder import build_event, complete_template, countersigned
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import server_name_of
+from homeserver.core.room_versions import RoomVersionRules
 from homeserver.core.signing import SigningKey
 from homeserver.rooms.actor import Extremity, RoomActor, StateEntry, Step
 from homeserver.rooms.commands import Draft
@@ -97,6 +100,43 @@ class Composer:
         if denied is not None:
             raise Forbidden(denied.reason)
         return Composed(event, [room.state.nid(key) for key in found])
+
+    def complete(
+        self, template: Mapping[str, Any], rules: RoomVersionRules, room_id: str, user_id: str,
+        content: Mapping[str, Any],
+    ) -> Event:  # fmt: skip
+        """Make the member event of a user of ours that a server in the room has sketched.
+
+        Raises:
+            BadJson, TooLarge: the content has no canonical JSON, or is too large.
+            ValueError: the sketch names no place in a graph.
+        """
+        return complete_template(
+            template, rules=rules, room_id=room_id, user_id=user_id, content=content,
+            origin_server_ts=self._clock.now_ms(), server_name=self.server_name,
+            signing_key=self._signing_key,
+        )  # fmt: skip
+
+    def after(self, event: Event, user_id: str, content: Mapping[str, Any]) -> Event:
+        """Make a member event of a user of ours that follows another one, in a room that is not here.
+
+        Raises:
+            BadJson, TooLarge: the content has no canonical JSON, or is too large.
+        """
+        return build_event(
+            rules=event.rules, type=MEMBER, sender=user_id, content=content, room_id=event.room_id,
+            prev_events=[event], auth_events=[event], depth=event.depth + 1,
+            origin_server_ts=self._clock.now_ms(), server_name=self.server_name,
+            signing_key=self._signing_key, state_key=user_id,
+        )  # fmt: skip
+
+    def countersigned(self, pdu: Mapping[str, Any], rules: RoomVersionRules) -> dict[str, Any]:
+        """Copy a PDU of another server with our signature beside the others.
+
+        Raises:
+            ValueError: it has no canonical JSON.
+        """
+        return countersigned(pdu, rules, self.server_name, self._signing_key)
 
 
 def known_numbers(interning: Interning, draft: Draft) -> EventNumbers | None:

@@ -6,11 +6,14 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#event-context
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from homeserver.core.event.format import client_event
 from homeserver.core.event.pdu import Event
 from homeserver.core.filters import RoomEventFilter, event_passes, room_passes
 from homeserver.core.positions import pagination_token
 from homeserver.core.requester import Requester
 from homeserver.rooms.client_events import ClientEvents
+from homeserver.rooms.past import OlderHistory, Past
+from homeserver.rooms.sight import Sight
 from homeserver.rooms.state_lists import StateLists
 from homeserver.rooms.timeline import Stretch, Timeline, VisibleRoom
 from storage.tables.events import StoredEvent
@@ -50,11 +53,16 @@ class Contexts:
         state: the state then.
         client_events: encodes events.
         lists: reads the whole of that state.
+        sight: knows the state after events that are older than all that was here.
+        older: has those come.
     """
 
     def __init__(
-        self, *, timeline: Timeline, state: State, client_events: ClientEvents, lists: StateLists
-    ) -> None:
+        self, *, timeline: Timeline, state: State, client_events: ClientEvents, lists: StateLists,
+        sight: Sight, older: OlderHistory,
+    ) -> None:  # fmt: skip
+        self._sight = sight
+        self._older = older
         self._timeline = timeline
         self._lists = lists
         self._state = state
@@ -80,7 +88,9 @@ class Contexts:
         stored = await self._timeline.event(room, event_id)
         place = stored.position
         back = Stretch("b", place - 1, None, limit // 2, wanted)
-        before, _ = await self._timeline.read(room, back)
+        before, earlier = await self._timeline.read(room, back)
+        if earlier is None and len(before) < limit // 2 and await self._older.fetch(room_id) is Past.MORE:
+            before, _ = await self._timeline.read(room, back)
         ahead = Stretch("f", place, room.view.until, limit - len(before) if limit else 0, wanted)
         after, _ = await self._timeline.read(room, ahead)
         shown = [*before, stored, *after]
@@ -93,18 +103,23 @@ class Contexts:
             event=encoded[len(before)],
             events_before=encoded[: len(before)],
             events_after=encoded[len(before) + 1 :],
-            state=await self._state_at(room, last.position, shown, wanted),
+            state=await self._state_at(room, last, shown, wanted),
         )
 
     async def _state_at(
-        self, room: VisibleRoom, position: int, shown: Sequence[StoredEvent], wanted: RoomEventFilter
+        self, room: VisibleRoom, last: StoredEvent, shown: Sequence[StoredEvent], wanted: RoomEventFilter
     ) -> list[bytes]:
+        position = last.position
         if not room_passes(wanted, room.view.room.room_id):
             return []
 
         def passes(event: Event) -> bool:
             return event_passes(wanted, event.type, event.sender, event.content)
 
+        if position < 0:  # the changes of the state begin with what is here
+            members = sorted({one.event.sender for one in shown}) if wanted.lazy_load_members else None
+            then = await self._sight.whole_state_after(last, members=members)
+            return [client_event(event) for event in then if passes(event)]
         if wanted.lazy_load_members:
             senders = sorted({one.event.sender for one in shown})
             state = await self._state.at(room.room_nid, position, not_types=(_MEMBER,))

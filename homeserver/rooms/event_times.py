@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from homeserver.core.errors import NotFound
 from homeserver.core.requester import Requester
+from homeserver.rooms.past import OlderHistory
 from homeserver.rooms.timeline import Timeline, VisibleRoom
 from storage.tables.events import Direction, Events, StoredEvent
 
@@ -26,10 +27,12 @@ class EventTimes:
     Args:
         timeline: what there is to see.
         events: the events.
+        older: has what is older than all that is here.
     """
 
-    def __init__(self, *, timeline: Timeline, events: Events) -> None:
+    def __init__(self, *, timeline: Timeline, events: Events, older: OlderHistory) -> None:
         self._timeline = timeline
+        self._older = older
         self._events = events
 
     async def closest(
@@ -42,6 +45,12 @@ class EventTimes:
             NotFound: there is none in that direction.
         """
         room = await self._timeline.room(requester, room_id)
+        first = await self._events.page(room.room_nid, None, "f", 1)
+        if not first or first[0].event.origin_server_ts > ts_ms:
+            event_id = await self._older.find(room_id, ts_ms, direction)
+            if event_id is not None:
+                # What is closest among all that is here now, as far as the reader may see it.
+                room = await self._timeline.room(requester, room_id)
         place = await self._place_of(room, ts_ms)
         # Clocks differ and events come late, so the closest one may be on either side of the place.
         around = await self._events.page(room.room_nid, place, "b", _AROUND_EVENTS)

@@ -86,10 +86,22 @@ class Gaps:
         after = stored.get(event_id)
         if after is None:
             raise Unavailable(f"{server} does not have the event {event_id} that it names.")
-        state = await self._state_of(room, [stored[one] for one in state_ids if one in stored], after)
+        state = await self._state_of(room, [*[stored[one] for one in state_ids if one in stored], after])
         chain = await self.group_of(room, state)
         self._bridged.put((room.room_nid, event_id), chain.group)
         return chain.group
+
+    async def state_before(self, server: str, room: RoomActor, event_id: str) -> StateChain:
+        """Ask a server for the state before an event.
+
+        Raises:
+            Unavailable: the server does not tell, or what it tells is no state.
+        """
+        state_ids, auth_ids = await in_time(self._remote.state_ids(server, room.room_id, event_id))
+        await self.fetch(server, context_of(room), {*state_ids, *auth_ids})
+        stored = await self._events.by_ids(state_ids)
+        state = await self._state_of(room, list(stored.values()))
+        return await self.group_of(room, state)
 
     async def fetch(self, server: str, room: RoomContext, event_ids: Iterable[str]) -> None:
         """Ask a server for those of some events that are not stored, and take them in as outliers.
@@ -143,12 +155,10 @@ class Gaps:
             base, changes = StateChain(), state
         return await self._resolution.store(room_nid, base, base.plan(changes))
 
-    async def _state_of(
-        self, room: RoomActor, state: list[StoredEvent], after: StoredEvent
-    ) -> dict[int, int]:
+    async def _state_of(self, room: RoomActor, state: list[StoredEvent]) -> dict[int, int]:
         usable = [
             one
-            for one in (*state, after)
+            for one in state
             if one.event.is_state and one.room_nid == room.room_nid and not one.flags & EventFlags.REJECTED
         ]
         return await self.packed_state(room.room_nid, [one.event for one in usable])

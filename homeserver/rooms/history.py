@@ -11,11 +11,14 @@ from homeserver.core.filters import RoomEventFilter
 from homeserver.core.positions import pagination_token
 from homeserver.core.requester import Requester
 from homeserver.rooms.client_events import ClientEvents
-from homeserver.rooms.timeline import PAGE_EVENTS_MAX, Stretch, Timeline, position_of
-from storage.tables.events import Direction
+from homeserver.rooms.past import OlderHistory, Past
+from homeserver.rooms.timeline import PAGE_EVENTS_MAX, Stretch, Timeline, VisibleRoom, position_of
+from storage.tables.events import Direction, StoredEvent
 
 __all__ = ["PAGE_EVENTS_MAX", "History", "Page", "PageRequest", "position_of"]
 
+FETCHES_PER_PAGE_MAX = 3
+"""Of what is older than all that is here."""
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
@@ -59,10 +62,14 @@ class History:
     Args:
         timeline: what there is to see.
         client_events: encodes it.
+        older: has what is older than all that is here.
     """
 
-    def __init__(self, *, timeline: Timeline, client_events: ClientEvents) -> None:
+    def __init__(
+        self, *, timeline: Timeline, client_events: ClientEvents, older: OlderHistory
+    ) -> None:
         self._timeline = timeline
+        self._older = older
         self._client_events = client_events
 
     async def page(self, requester: Requester, room_id: str, request: PageRequest) -> Page:
@@ -78,12 +85,29 @@ class History:
         elif start is None:
             start = await self._timeline.last_position(room)
         stretch = Stretch(request.direction, start, request.stop, request.limit, request.wanted)
-        found, end = await self._timeline.read(room, stretch)
+        found, end = await self._read(room, stretch)
         chunk = await self._client_events.encode(found, requester, room.history, until=room.view.until)
         members: list[bytes] = []
         if request.wanted.lazy_load_members:
             members = await self._timeline.members(room, found)
         return Page(pagination_token(start), None if end is None else pagination_token(end), chunk, members)
+
+    async def _read(self, room: VisibleRoom, stretch: Stretch) -> tuple[list[StoredEvent], int | None]:
+        """Read a stretch; where it leads back beyond what is here, ask for more."""
+        found, end = await self._timeline.read(room, stretch)
+        if stretch.direction == "f" or stretch.stop is not None:
+            return found, end
+        past = Past.MORE
+        for _ in range(FETCHES_PER_PAGE_MAX):
+            if end is not None or past is not Past.MORE:
+                break
+            past = await self._older.fetch(room.view.room.room_id)
+            if past is Past.MORE:
+                found, end = await self._timeline.read(room, stretch)
+        if end is None and past is not Past.NOTHING:
+            # There is more, for another time.
+            end = min(stretch.start, await self._timeline.first_position(room))
+        return found, end
 
     async def event(self, requester: Requester, room_id: str, event_id: str) -> bytes:
         """Read one event.

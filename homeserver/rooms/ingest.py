@@ -22,6 +22,7 @@ from homeserver.core.pdu_checks import (
     check_received_pdu,
 )
 from homeserver.core.pdu_verdicts import Accepted, Dropped, Rejected, SoftFailed, Verdict
+from homeserver.core.signing import event_id_of
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import intern
@@ -61,6 +62,7 @@ class _Receipt:
     server: str
     room: RoomActor
     fetches_deep: int
+    is_relayed: bool = False
     before: StateChain | None = None
     lacking: tuple[str, ...] = ()
 
@@ -120,6 +122,24 @@ class Ingest:
             await self._merging.merge(room_id)
             return outcomes
 
+    async def admit(self, server: str, room_id: str, pdu: Any) -> Verdict | Postponed | None:
+        """Take in the event by which a user of another server comes into a room through us, or leaves it.
+
+        It is ours to tell all other servers in the room of it.
+
+        Returns:
+            What has come of it; None if it was here already.
+
+        Raises:
+            NotFound: there is no such room here.
+            Unavailable: it could not be stored; the same may be tried again.
+            ValueError: it has no event ID.
+        """
+        async with self._one_at_a_time(room_id):
+            room = await self._registry.actor(room_id)
+            event_id = event_id_of(pdu, room.rules)
+            return await self._receive(server, room_id, event_id, pdu, 0, is_relayed=True)
+
     @asynccontextmanager
     async def _one_at_a_time(self, room_id: str) -> AsyncIterator[None]:
         lock = self._rooms.setdefault(room_id, asyncio.Lock())
@@ -132,13 +152,14 @@ class Ingest:
                 del self._rooms[room_id]
 
     async def _receive(
-        self, server: str, room_id: str, event_id: str, pdu: Any, fetches_deep: int
-    ) -> Verdict | Postponed | None:
+        self, server: str, room_id: str, event_id: str, pdu: Any, fetches_deep: int, *,
+        is_relayed: bool = False,
+    ) -> Verdict | Postponed | None:  # fmt: skip
         known = await self._events.by_id(event_id)
         if known is not None and not known.flags & EventFlags.OUTLIER:
             return None
         room = await self._registry.actor(room_id)
-        receipt = _Receipt(server, room, fetches_deep)
+        receipt = _Receipt(server, room, fetches_deep, is_relayed)
         try:
             verdict = await self._check(receipt, pdu)
             if isinstance(verdict, Dropped):
@@ -166,6 +187,7 @@ class Ingest:
             event, verdict, receipt.before, numbers,
             auth_nids=tuple([nids[one] for one in event.auth_events if one in nids]),
             outlier_nid=None if known is None else known.position, lacking=receipt.lacking,
+            is_relayed=receipt.is_relayed,
         )  # fmt: skip
 
     async def _check(self, receipt: _Receipt, pdu: Any) -> Verdict:

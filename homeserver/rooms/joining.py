@@ -3,27 +3,34 @@
 Spec: https://spec.matrix.org/v1.19/client-server-api/#joining-rooms
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from homeserver.core.content.guest_access import GUEST_ACCESS, lets_guests_in
 from homeserver.core.content.join_rules import PUBLIC, join_rule_of
 from homeserver.core.content.member import BAN, INVITE, JOIN, membership_of
-from homeserver.core.errors import GuestAccessForbidden, InvalidParam, Unavailable
+from homeserver.core.errors import (
+    GuestAccessForbidden,
+    MatrixError,
+    UnableToAuthoriseJoin,
+    UnableToGrantJoin,
+    Unavailable,
+)
 from homeserver.core.event.pdu import Event
 from homeserver.core.requester import Requester
 from homeserver.rooms.actor import RoomActor
-from homeserver.rooms.aliases import Directory
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.member_content import member_content, with_profile
 from homeserver.rooms.ports import ProfileReader
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.remote_rooms import RemoteRooms
 from homeserver.rooms.restricted_joins import Admission, RestrictedJoins, needs_admission
+from homeserver.rooms.room_names import RoomNames
 from homeserver.rooms.spam_limits import SpamLimits
 from homeserver.rooms.succession import Succession
 from homeserver.rooms.third_party_invites import ThirdPartyInvites
 
-__all__ = ["Joining", "room_id_of"]
+__all__ = ["Joining"]
 
 _MEMBER = "m.room.member"
 _AUTHORISED = "join_authorised_via_users_server"
@@ -37,24 +44,13 @@ class _Changed(Exception):
     """The room has changed since somebody was found who vouches."""
 
 
-async def room_id_of(directory: Directory, room: str) -> str:
-    """Find the room that a room ID or an alias means.
-
-    Raises:
-        InvalidParam: it is neither.
-        NotFound: the alias stands for no room.
-    """
-    if not room.startswith(("!", "#")):
-        raise InvalidParam("Give a room ID, which begins with !, or an alias, which begins with #.")
-    return await directory.find(room) if room.startswith("#") else room
-
-
 class Joining:
     """Lets users into rooms.
 
     Args:
         registry: the rooms.
-        directory: finds rooms by alias.
+        names: finds rooms.
+        remote_rooms: lets users into those that are not here.
         profiles: names and avatars for member events.
         restricted_joins: says who vouches.
         third_party_invites: redeems those.
@@ -66,7 +62,8 @@ class Joining:
         self,
         *,
         registry: RoomRegistry,
-        directory: Directory,
+        names: RoomNames,
+        remote_rooms: RemoteRooms,
         profiles: ProfileReader,
         restricted_joins: RestrictedJoins,
         third_party_invites: ThirdPartyInvites,
@@ -74,7 +71,8 @@ class Joining:
         succession: Succession,
     ) -> None:
         self._registry = registry
-        self._directory = directory
+        self._names = names
+        self._remote_rooms = remote_rooms
         self._profiles = profiles
         self._restricted_joins = restricted_joins
         self._third_party_invites = third_party_invites
@@ -88,26 +86,40 @@ class Joining:
         reason: str | None = None,
         *,
         third_party_signed: dict[str, Any] | None = None,
+        via: Sequence[str] = (),
     ) -> str:
         """Join a room by its ID or an alias; returns its ID. Who is in it already only shows a new profile.
+
+        Args:
+            requester: who joins.
+            room: room ID or alias.
+            reason: why.
+            third_party_signed: the proof of a third-party invitation.
+            via: servers that may be in the room, if it is not here.
 
         Raises:
             BadJson: the proof of a third-party invitation is none.
             Forbidden: the room does not let the user in.
             InvalidParam: it is neither a room ID nor an alias.
             LimitExceeded: the user joins too many rooms, or too many join the room.
-            NotFound: there is no such room here.
+            NotFound: there is no such room here, and no other server is known that is in it.
+            RemoteRefused, Unavailable: the room is not here, and no other server lets the user in.
             UnableToGrantJoin: nobody who is here may let the user in.
         """
-        room_id = await room_id_of(self._directory, room)
+        room_id, servers = await self._names.find(room, via)
         if third_party_signed is not None:
             await self._third_party_invites.redeem(requester.user_id, room_id, third_party_signed)
         profile = await self._profiles.profile_of(requester.user_id)
         content = member_content(JOIN, profile, reason)
-        await self.enter(requester, room_id, content, lambda there: with_profile(there.content, profile))
+        await self.enter(
+            requester, room_id, content, lambda there: with_profile(there.content, profile), servers
+        )
         return room_id
 
-    async def enter(self, requester: Requester, room_id: str, content: dict[str, Any], renew: Renew) -> str:
+    async def enter(
+        self, requester: Requester, room_id: str, content: dict[str, Any], renew: Renew,
+        via: Sequence[str] = (),
+    ) -> str:  # fmt: skip
         """Join with this content; returns the ID of the member event.
 
         Args:
@@ -115,6 +127,7 @@ class Joining:
             room_id: the room.
             content: of the member event; on whose authority it is, is added.
             renew: for one who is in the room already.
+            via: servers that may be in the room, if it is not here.
 
         Raises:
             Forbidden: the room does not let the user in.
@@ -125,6 +138,9 @@ class Joining:
             UnableToGrantJoin: nobody who is here may let the user in.
         """
         user_id = requester.user_id
+        event_id = await self._enter_remotely(requester, room_id, content, via)
+        if event_id is not None:
+            return event_id
         for attempt in range(_ATTEMPTS_MAX):
             room = await self._registry.actor(room_id, (_MEMBER, user_id))
             if requester.is_guest and not lets_guests_in(room.state.get((GUEST_ACCESS, ""))):
@@ -132,7 +148,10 @@ class Joining:
             lets_in, was_in = _lets_in(room, user_id), room.membership(user_id) == JOIN
             admission = None
             if needs_admission(room, user_id):
-                admission = await self._restricted_joins.admit(room_id, user_id)
+                try:
+                    admission = await self._restricted_joins.admit(room_id, user_id)
+                except (UnableToAuthoriseJoin, UnableToGrantJoin) as error:
+                    return await self._enter_by_others(requester, room_id, content, via, error)
             if attempt == 0 and (lets_in or admission is not None):
                 # Those whom the room keeps out must not use up what it may take in.
                 self._spam_limits.count_join(requester, room_id)
@@ -144,6 +163,32 @@ class Joining:
                 await self._succession.take_along(user_id, room_id)
             return event_id
         raise Unavailable("The room changes while you join it; try again.")
+
+    async def _enter_remotely(
+        self, requester: Requester, room_id: str, content: dict[str, Any], via: Sequence[str]
+    ) -> str | None:
+        """Join a room that is not here; None if it is."""
+        if await self._remote_rooms.residency.is_resident(room_id):
+            return None
+        if requester.is_guest:
+            raise GuestAccessForbidden("Guests join rooms of this server only.")
+        self._spam_limits.count_join(requester, room_id)
+        event_id = await self._remote_rooms.join(requester.user_id, room_id, via, content)
+        if event_id is not None:
+            await self._succession.take_along(requester.user_id, room_id)
+        return event_id
+
+    async def _enter_by_others(
+        self, requester: Requester, room_id: str, content: dict[str, Any], via: Sequence[str],
+        refused: MatrixError,
+    ) -> str:  # fmt: skip
+        """Join a room that is here, where nobody of ours may let the user in: somebody elsewhere may."""
+        self._spam_limits.count_join(requester, room_id)
+        event_id = await self._remote_rooms.join_by_others(requester.user_id, room_id, via, content)
+        if event_id is None:
+            raise refused
+        await self._succession.take_along(requester.user_id, room_id)
+        return event_id
 
     async def _send(
         self, room_id: str, user_id: str, content: dict[str, Any], *, admission: Admission | None,

@@ -20,8 +20,8 @@ from homeserver.rooms.knock import Knocking
 from homeserver.rooms.member_content import member_content, with_profile
 from homeserver.rooms.ports import ProfileReader
 from homeserver.rooms.registry import Decide, RoomRegistry
+from homeserver.rooms.remote_rooms import RemoteRooms
 from homeserver.rooms.spam_limits import SpamLimits
-from storage.interning import Interning
 from storage.tables.memberships import FORGET, Memberships
 from storage.tables.thread_subscriptions import THREAD_SUBSCRIPTIONS_FORGET
 from storage.write import Write
@@ -42,8 +42,8 @@ class Membership:
         joining: lets users in.
         knocking: knocks.
         profiles: names and avatars for member events.
+        remote_rooms: does the same in rooms that are not here.
         memberships: the rooms of a user.
-        interning: numbers of users.
         spam_limits: counts invitations.
         invitees: knows who can be invited.
     """
@@ -55,8 +55,8 @@ class Membership:
         joining: Joining,
         knocking: Knocking,
         profiles: ProfileReader,
+        remote_rooms: RemoteRooms,
         memberships: Memberships,
-        interning: Interning,
         spam_limits: SpamLimits,
         invitees: Invitees,
     ) -> None:
@@ -64,8 +64,9 @@ class Membership:
         self._joining = joining
         self._knocking = knocking
         self._profiles = profiles
+        self._remote_rooms = remote_rooms
         self._memberships = memberships
-        self._interning = interning
+        self._interning = registry.interning
         self._spam_limits = spam_limits
         self._invitees = invitees
 
@@ -97,10 +98,12 @@ class Membership:
             raise Forbidden(_NOT_HERE) from None
         if membership == INVITE:
             return await self._invite(requester, room_id, user_id, content)
+        if membership == LEAVE and is_own:
+            return await self._leave(room_id, user_id, content)
         draft = Draft(_MEMBER, requester.user_id, content, user_id)
         decide: Decide
         if membership == LEAVE:
-            decide = _leaving(draft) if is_own else _removing(draft, _PRESENT | {BAN})
+            decide = _removing(draft, _PRESENT | {BAN})
         elif membership in {BAN, JOIN, KNOCK}:
             decide = _unless_same(draft)  # to join or knock for somebody else the room refuses
         else:
@@ -110,13 +113,14 @@ class Membership:
     async def invite(
         self, requester: Requester, room_id: str, user_id: str, reason: str | None = None
     ) -> None:
-        """Invite a user of ours. Who is invited already stays as they are.
+        """Invite a user. Who is invited already stays as they are.
 
         Raises:
-            Forbidden: the room does not allow it, or the user is of another server.
+            Forbidden: the room does not allow it.
             InvalidParam: it is no user ID.
             InviteBlocked: the user wants no invitations.
             LimitExceeded: too many invitations, from this user, to that one, or to the room.
+            RemoteRefused, Unavailable: the user is of another server, which does not want it or is silent.
         """
         await self._invitees.check(user_id)
         content = member_content(INVITE, await self._profiles.profile_of(user_id), reason)
@@ -137,6 +141,9 @@ class Membership:
         def decide(now: RoomActor) -> Draft | None:
             return None if now.membership(user_id) == INVITE and _may_invite(now, issuer) else draft
 
+        inviting = self._remote_rooms.inviting
+        if inviting.is_remote(user_id) and decide(room) is not None:
+            return await inviting.invite(draft, room_id)
         return await self._registry.send(room_id, draft, decide=decide)
 
     async def leave(self, requester: Requester, room_id: str, reason: str | None = None) -> None:
@@ -145,9 +152,14 @@ class Membership:
         Raises:
             Forbidden: the user was never in the room, or is banned from it.
         """
-        user_id = requester.user_id
-        draft = Draft(_MEMBER, user_id, member_content(LEAVE, reason=reason), user_id)
-        await self._registry.send(room_id, draft, decide=_leaving(draft))
+        await self._leave(room_id, requester.user_id, member_content(LEAVE, reason=reason))
+
+    async def _leave(self, room_id: str, user_id: str, content: dict[str, Any]) -> str:
+        event_id = await self._remote_rooms.leave(user_id, room_id, content)
+        if event_id is not None:
+            return event_id
+        draft = Draft(_MEMBER, user_id, content, user_id)
+        return await self._registry.send(room_id, draft, decide=_leaving(draft))
 
     async def kick(self, requester: Requester, room_id: str, user_id: str, reason: str | None = None) -> None:
         """Remove somebody who is in the room, invited, or knocking.
@@ -198,23 +210,27 @@ class Membership:
             NotFound: the user was never in it.
             UnknownError: the user is in it, or invited.
         """
-        try:
+        actor = None
+        with suppress(NotFound):
             actor = await self._registry.actor(room_id, (_MEMBER, requester.user_id))
-        except NotFound:
-            raise NotFound("You were never in this room.") from None
-        if actor.member(requester.user_id) is None:
-            raise NotFound("You were never in this room.")
-        if actor.membership(requester.user_id) in _PRESENT:
-            raise UnknownError("Leave the room before you forget it.")
         user_nid = await self._interning.nid("user", requester.user_id)
+        row = await self._registry.rooms.find(room_id)
+        # As stored, since of rooms that are not here the actor knows nothing, or nothing new.
+        present = None if row is None else await self._memberships.one(row.room_nid, user_nid)
+        if row is None or present is None:
+            raise NotFound("You were never in this room.")
+        if present.membership in _PRESENT:
+            raise UnknownError("Leave the room before you forget it.")
         # If it fails the actor is dropped, so what was composed on that actor must fail with it.
         write = Write(order_key=room_id)
-        write.add(FORGET, actor.room_nid, user_nid)
+        write.add(FORGET, row.room_nid, user_nid)
         write.add(THREAD_SUBSCRIPTIONS_FORGET, requester.user_id, room_id)
         position = self._registry.journal.next_position()
         write.changes.append(ForgetChange(position, room_id, requester.user_id))
+        journal = self._registry.journal
+        committed = journal.append(write) if actor is None else self._registry.append(actor, write)
         # A client that goes away must not cancel the future: that would look like a failed write.
-        await asyncio.shield(self._registry.append(actor, write))
+        await asyncio.shield(committed)
 
     async def profile_changed(self, user_id: str) -> None:
         """Bring a user's name and avatar up to date in every room that they are in.

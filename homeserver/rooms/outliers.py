@@ -29,7 +29,7 @@ from storage.journal import Journal
 from storage.tables.events import EventFlags, EventPlace, Events, StoredEvent, add_event
 from storage.write import Write
 
-__all__ = ["OUTLIERS_MAX", "Outliers", "RoomContext", "in_order", "named"]
+__all__ = ["OUTLIERS_MAX", "Outliers", "RoomContext", "in_order", "named", "references"]
 
 OUTLIERS_MAX = 300_000
 """Taken in at once: the state of the largest rooms, and what allows it."""
@@ -79,7 +79,7 @@ def in_order(pdus: Mapping[str, Any], key: str, rules: RoomVersionRules) -> list
         path = [start]
         while path:
             event_id = path[-1]
-            before = _references(pdus[event_id], key, rules)
+            before = references(pdus[event_id], key, rules)
             # What is on the path already names itself, by way of others: bad servers may try that.
             ahead = next(
                 (one for one in before if one in pdus and one not in ordered and one not in path), None
@@ -92,7 +92,8 @@ def in_order(pdus: Mapping[str, Any], key: str, rules: RoomVersionRules) -> list
     return list(ordered)
 
 
-def _references(pdu: Mapping[str, Any], key: str, rules: RoomVersionRules) -> list[str]:
+def references(pdu: Mapping[str, Any], key: str, rules: RoomVersionRules) -> list[str]:
+    """The event IDs that an unchecked PDU names under a key."""
     references = pdu.get(key)
     if not isinstance(references, list):
         return []

@@ -58,6 +58,7 @@ class Arrival:
         outlier_nid: its number, if it was stored as an outlier.
         lacking: IDs of those of its predecessors that have no place here.
         replaces_graph: all ends of the graph give way to it: the room was joined by way of another server.
+        is_relayed: the other servers in the room hear of it from us.
     """
 
     event: Event
@@ -68,6 +69,7 @@ class Arrival:
     outlier_nid: int | None = None
     lacking: tuple[str, ...] = ()
     replaces_graph: bool = False
+    is_relayed: bool = False
 
     @property
     def changes_state(self) -> bool:
@@ -274,6 +276,7 @@ class Placing:
         add_state_rows(write, room, change, entries, server_name=registry.composer.server_name)
         change.is_forked = arrival.before.group != room.chain.group
         change.is_withheld = not plan.is_shown
+        change.is_relayed = arrival.is_relayed and isinstance(plan.verdict, Accepted)
         if plan.is_shown:
             plan.redactions.show(change)
         if plan.is_shown or entries:  # what it changes of the state is told even if it is not shown
@@ -292,6 +295,8 @@ class Placing:
             flags |= EventFlags.REJECTED
         elif isinstance(plan.verdict, SoftFailed):
             flags |= EventFlags.SOFT_FAILED
+        if arrival.is_relayed and isinstance(plan.verdict, Accepted):
+            flags |= EventFlags.RELAYED
         if arrival.before.group != room.chain.group:
             flags |= EventFlags.BRANCHED
         place = EventPlace(

@@ -1,14 +1,14 @@
 """What rooms need of others: implemented beside, joined in `homeserver.app.build`."""
 
 from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
 
 __all__ = [
     "IgnoredUsersReader", "InvitePermissionReader", "PersonalSettings", "PolicyServers", "ProfileReader",
-    "RemoteServers", "Signatures",
+    "RemoteDirectory", "RemoteHistory", "RemoteJoins", "RemoteServers", "Signatures",
 ]  # fmt: skip
 
 
@@ -41,6 +41,67 @@ class PolicyServers(Protocol):
 
     def allows(self, event: Event) -> Coroutine[Any, Any, bool]:
         """Whether the room's policy server has no objection to an event, or the room has none."""
+
+
+class RemoteDirectory(Protocol):
+    """Asks other servers what their aliases stand for."""
+
+    def find_alias(self, alias: str) -> Coroutine[Any, Any, tuple[str, list[str]]]:
+        """The ID of the room that an alias of another server stands for, and servers that are in it.
+
+        Raises:
+            RemoteRefused: that server says that it stands for none.
+            Unavailable: the server does not answer.
+        """
+
+
+class RemoteJoins(Protocol):
+    """Lets users of ours into the rooms of other servers and out of them. What is answered is unchecked.
+
+    `change` is `join`, `leave` or `knock`.
+
+    Raises from every method:
+        RemoteRefused: the server says no.
+        Unavailable: the server does not answer.
+    """
+
+    def make(
+        self, server: str, change: str, room_id: str, user_id: str, versions: Sequence[str]
+    ) -> Coroutine[Any, Any, Any]:
+        """A sketch of the member event: `make_join` and the others."""
+
+    def send(
+        self, server: str, change: str, room_id: str, event_id: str, pdu: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """Hand the signed event to a server that is in the room: `send_join` and the others."""
+
+    def invite(
+        self, server: str, version: str, event: Event, stripped: Sequence[Mapping[str, Any]]
+    ) -> Coroutine[Any, Any, Any]:
+        """Tell a server of an invitation of its user; the PDU as that server has signed it."""
+
+    def exchange_third_party_invite(
+        self, server: str, room_id: str, content: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, None]:
+        """Ask a server to turn the invitation of an address that its user made into one of a user of ours."""
+
+
+class RemoteHistory(Protocol):
+    """Asks other servers for what was in a room before we came in. What they answer is unchecked.
+
+    Raises from every method:
+        Unavailable: the server does not answer, or will not.
+    """
+
+    def backfill(
+        self, server: str, room_id: str, *, latest: Sequence[str], limit: int
+    ) -> Coroutine[Any, Any, list[Any]]:
+        """Events before and including some, the newest first."""
+
+    def timestamp_to_event(
+        self, server: str, room_id: str, *, timestamp_ms: int, direction: Literal["f", "b"]
+    ) -> Coroutine[Any, Any, tuple[str, int] | None]:
+        """The event that is nearest to a time, and its own time; None: the server knows of none there."""
 
 
 class RemoteServers(Protocol):

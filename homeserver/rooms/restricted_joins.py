@@ -12,9 +12,9 @@ from homeserver.core.errors import Forbidden, UnableToAuthoriseJoin, UnableToGra
 from homeserver.core.identifiers import server_name_of
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.residency import Residency
 from storage.interning import Interning
 from storage.tables.memberships import Memberships
-from storage.tables.rooms import Rooms
 
 __all__ = ["ALLOWED_ROOMS_MAX", "VOUCHERS_MAX", "Admission", "RestrictedJoins", "needs_admission"]
 
@@ -62,18 +62,18 @@ class RestrictedJoins:
 
     Args:
         registry: the rooms that are joined.
-        rooms: the rooms that let their members into others.
+        residency: knows which of the rooms are here that let their members into others.
         memberships: who is in them.
         interning: numbers of users.
         server_name: ours.
     """
 
     def __init__(
-        self, *, registry: RoomRegistry, rooms: Rooms, memberships: Memberships, interning: Interning,
-        server_name: str,
+        self, *, registry: RoomRegistry, residency: Residency, memberships: Memberships,
+        interning: Interning, server_name: str,
     ) -> None:  # fmt: skip
         self._registry = registry
-        self._rooms = rooms
+        self._residency = residency
         self._memberships = memberships
         self._interning = interning
         self._server_name = server_name
@@ -105,16 +105,28 @@ class RestrictedJoins:
             raise UnableToGrantJoin("Nobody on this server who is in the room may let you in.")
         return Admission(join_rules_event_id, authoriser)
 
+    async def check(self, room_id: str, user_id: str) -> None:
+        """Refuse a user who is in none of the rooms whose members may join a room by its restricted rule.
+
+        Raises:
+            Forbidden: the user is in none of them.
+            NotFound: there is no such room here.
+            UnableToAuthoriseJoin: nor is the user of another server in those of them that are known here.
+        """
+        room = await self._registry.actor(room_id)
+        await self._check_conditions(allowed_rooms(room.state.get(_JOIN_RULES))[:ALLOWED_ROOMS_MAX], user_id)
+
     async def _check_conditions(self, room_ids: list[str], user_id: str) -> None:
-        if room_ids:
-            users = await self._interning.existing("user", (user_id,))
-            if user_id in users and await self._memberships.is_joined_to_any(users[user_id], room_ids):
-                return
         # Of our own users it is known here which rooms they are in; of others only in rooms that are here.
+        known = room_ids
         if server_name_of(user_id) != self._server_name:
-            for room_id in room_ids:
-                if await self._rooms.find(room_id) is None:
-                    raise UnableToAuthoriseJoin("This server is not in all the rooms that would let you in.")
+            known = [room_id for room_id in room_ids if await self._residency.is_resident(room_id)]
+        if known:
+            users = await self._interning.existing("user", (user_id,))
+            if user_id in users and await self._memberships.is_joined_to_any(users[user_id], known):
+                return
+        if len(known) < len(room_ids):
+            raise UnableToAuthoriseJoin("This server is not in all the rooms that would let you in.")
         raise Forbidden("You are in none of the rooms whose members may join this room.")
 
     def _vouchers(self, room: RoomActor) -> tuple[list[str], bool, list[str]]:

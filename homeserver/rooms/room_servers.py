@@ -14,15 +14,21 @@ from storage.cache import LruCache
 from storage.tables.queries import Queries
 from storage.tables.room_servers import ServerInRoom, servers_of_room
 
-__all__ = ["ROOMS_MAX", "RoomServers"]
+__all__ = ["ROOMS_MAX", "RoomServers", "ServersOfRoom"]
 
 ROOMS_MAX = 50_000
 _JOIN, _MEMBER = "join", "m.room.member"
 _NOBODY: frozenset[str] = frozenset()
 
 
-class _Room:
-    """The servers in one room."""
+class ServersOfRoom:
+    """The other servers in one room, as of now.
+
+    Attributes:
+        servers: what is known of each that ever had a user with a membership.
+        last_position: of the last change of any of that.
+        joined: those that have users in the room.
+    """
 
     __slots__ = ("joined", "last_position", "servers")
 
@@ -37,6 +43,17 @@ class _Room:
         if self.servers:
             self.joined = frozenset([name for name, one in self.servers.items() if one.joined])
 
+    def to_hear(self, position: int) -> frozenset[str]:
+        """Name the servers that are to be told of what has a position in the room.
+
+        That is who was in the room before it or is after it, and who was kicked out or banned by it. Who came
+        later may be among them, and nobody who had left.
+        """
+        if position > self.last_position:
+            return self.joined
+        late = [name for name, one in self.servers.items() if one.position >= position]
+        return self.joined.union(late)
+
 
 class RoomServers:
     """Knows the other servers in rooms. Subscribe `follow` before whoever asks it in the same moment.
@@ -50,8 +67,8 @@ class RoomServers:
     def __init__(self, queries: Queries, server_name: str, rooms_max: int = ROOMS_MAX) -> None:
         self._queries = queries
         self._server_name = server_name
-        self._rooms: LruCache[str, _Room] = LruCache(rooms_max)
-        self._loads: dict[str, asyncio.Task[_Room]] = {}
+        self._rooms: LruCache[str, ServersOfRoom] = LruCache(rooms_max)
+        self._loads: dict[str, asyncio.Task[ServersOfRoom]] = {}
         self._missed: dict[str, list[EventChange]] = {}  # published while the room was being read
 
     def follow(self, changes: Sequence[Change]) -> None:
@@ -68,28 +85,21 @@ class RoomServers:
         Raises:
             Unavailable: it could not be read just now.
         """
-        room = self._rooms.get(room_id)
-        return (room or await self._load(room_id)).joined
+        return (await self.read(room_id)).joined
 
-    def known_to_hear(self, room_id: str, position: int) -> frozenset[str] | None:
-        """Name the other servers that are to be told of what has a position in a room, if that is at hand.
+    def known(self, room_id: str) -> ServersOfRoom | None:
+        """The servers in a room, if that is at hand. Look at it before the next await."""
+        return self._rooms.get(room_id)
 
-        That is who was in the room before it or is after it, and who was kicked out or banned by it.
-        Who came later may be among them, and nobody who had left.
-        """
-        room = self._rooms.get(room_id)
-        return None if room is None else _to_hear(room, position)
-
-    async def to_hear(self, room_id: str, position: int) -> frozenset[str]:
-        """Name the same, read if need be.
+    async def read(self, room_id: str) -> ServersOfRoom:
+        """The servers in a room, read if need be. Look at it before the next await.
 
         Raises:
             Unavailable: it could not be read just now.
         """
-        room = self._rooms.get(room_id)
-        return _to_hear(room or await self._load(room_id), position)
+        return self._rooms.get(room_id) or await self._load(room_id)
 
-    async def _load(self, room_id: str) -> _Room:
+    async def _load(self, room_id: str) -> ServersOfRoom:
         load = self._loads.get(room_id)
         if load is None:
             # A task, since those who wait for it must not lose it when the first of them goes away.
@@ -97,11 +107,11 @@ class RoomServers:
             load.add_done_callback(_look)
         return await asyncio.shield(load)
 
-    async def _read(self, room_id: str) -> _Room:
+    async def _read(self, room_id: str) -> ServersOfRoom:
         try:
             while True:
                 missed = self._missed[room_id] = []
-                room = _Room(await servers_of_room(self._queries, room_id))
+                room = ServersOfRoom(await servers_of_room(self._queries, room_id))
                 # A room's changes are committed in the order of their positions: what was read has all of
                 # those up to the last position in it, and none above.
                 read_until = room.last_position
@@ -119,7 +129,7 @@ class RoomServers:
         if room is not None and change.position > room.last_position and not self._apply(room, change):
             self._rooms.forget(change.room_id)
 
-    def _apply(self, room: _Room, change: EventChange) -> bool:
+    def _apply(self, room: ServersOfRoom, change: EventChange) -> bool:
         """Change what is known of a room; False if it has to be read anew."""
         if change.lost_members or any(event.type == _MEMBER for event in change.resets):
             return False  # nobody says what these were before
@@ -128,7 +138,7 @@ class RoomServers:
             self._count_member(room, event, change)
         return True
 
-    def _count_member(self, room: _Room, event: Event, change: EventChange) -> None:
+    def _count_member(self, room: ServersOfRoom, event: Event, change: EventChange) -> None:
         assert event.state_key is not None
         server = server_name_of(event.state_key)
         if server is None or server == self._server_name:
@@ -144,13 +154,6 @@ class RoomServers:
             room.list_joined()
 
 
-def _to_hear(room: _Room, position: int) -> frozenset[str]:
-    if position > room.last_position:
-        return room.joined
-    late = [name for name, one in room.servers.items() if one.position >= position]
-    return room.joined.union(late)
-
-
-def _look(done: "asyncio.Task[_Room]") -> None:
+def _look(done: "asyncio.Task[ServersOfRoom]") -> None:
     if not done.cancelled():
         done.exception()  # whoever waits hears of it; nobody may be left

@@ -145,6 +145,22 @@ class Sight:
             for one in shown
         ]
 
+    async def state_after(
+        self, stored: StoredEvent, keys: Sequence[StateKey]
+    ) -> Mapping[StateKey, Event]:
+        """Look up some keys in the state after an event that has a place."""
+        group = stored.group_after
+        assert group is not None, "what is shown has a place"
+        return (await self._state_at.values_at(stored.room_nid, [group], keys))[group]
+
+    async def whole_state_after(
+        self, stored: StoredEvent, *, members: Sequence[str] | None = None
+    ) -> list[Event]:
+        """Read the state after an event that has a place; only the members among some users, if given."""
+        group = stored.group_after
+        assert group is not None, "what is shown has a place"
+        return await self._state_at.whole(stored.room_nid, group, members=members)
+
     async def _before_branched(
         self, history: VisibleHistory, stored: Sequence[StoredEvent]
     ) -> dict[int, dict[StateKey, Event]]:

@@ -1,6 +1,6 @@
 """The state before and after events, by its groups: looked up by key, compared, and told as events."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.event.pdu import Event
@@ -14,6 +14,7 @@ from storage.tables.state_groups import StateGroups
 __all__ = ["MEMBER", "StateAt"]
 
 MEMBER = "m.room.member"
+EVENTS_PER_READ_MAX = 1_000
 
 
 class StateAt:
@@ -90,6 +91,26 @@ class StateAt:
             numbers = EventNumbers(type_nid, 0, state_key_nid, member_nid)
             entries.append(StateEntry(name, numbers, event, nid or 0))
         return entries
+
+    async def whole(
+        self, room_nid: int, group: int, *, members: Collection[str] | None = None
+    ) -> list[Event]:
+        """Read all events of a state; only the member events of some users, if these are given."""
+        nids = (await self.groups.chain(room_nid, group)).items()
+        if members is not None:
+            types = await self._interning.existing("type", (MEMBER,))
+            keys = await self._interning.existing("state_key", members)
+            wanted = {packed_key(types[MEMBER], key) for key in keys.values()} if types else set()
+            nids = {
+                key: nid
+                for key, nid in nids.items()
+                if unpacked_key(key)[0] != types.get(MEMBER) or key in wanted
+            }
+        asked, found = list(nids.values()), list[Event]()
+        for start in range(0, len(asked), EVENTS_PER_READ_MAX):
+            stored = await self._events.by_nids(room_nid, asked[start : start + EVENTS_PER_READ_MAX])
+            found += [one.event for one in stored.values()]
+        return found
 
     async def values_at(
         self, room_nid: int, groups: Sequence[int], keys: Sequence[StateKey]

@@ -11,8 +11,10 @@ from homeserver.core.identifiers import server_name_of
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.member_content import member_content
-from homeserver.rooms.ports import ProfileReader
+from homeserver.rooms.ports import ProfileReader, RemoteJoins
 from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.remote_invite import RemoteInviting
+from homeserver.rooms.residency import Residency
 from storage.tables.state import State
 
 __all__ = ["THIRD_PARTY_INVITE", "ThirdPartyInvites", "no_identity_server"]
@@ -33,16 +35,21 @@ class ThirdPartyInvites:
         registry: the rooms.
         state: what members did before.
         profiles: names and avatars for member events.
-        server_name: ours.
+        residency: knows which rooms are here.
+        remote_inviting: invites users of other servers.
+        remote: the servers of those who invited to rooms that are not here.
     """
 
     def __init__(
-        self, *, registry: RoomRegistry, state: State, profiles: ProfileReader, server_name: str
-    ) -> None:
+        self, *, registry: RoomRegistry, state: State, profiles: ProfileReader, residency: Residency,
+        remote_inviting: RemoteInviting, remote: RemoteJoins,
+    ) -> None:  # fmt: skip
         self._registry = registry
         self._state = state
         self._profiles = profiles
-        self._server_name = server_name
+        self._residency = residency
+        self._remote_inviting = remote_inviting
+        self._remote = remote
 
     async def invite(self, user_id: str, room_id: str) -> None:
         """Invite by an address: so far, tell whoever may invite that there is nobody to look it up.
@@ -62,7 +69,9 @@ class ThirdPartyInvites:
             raise Forbidden(f"It takes a power level of {levels.invite} to invite.")
         raise no_identity_server()
 
-    async def redeem(self, user_id: str, room_id: str, signed: dict[str, Any]) -> None:
+    async def redeem(
+        self, user_id: str, room_id: str, signed: dict[str, Any], *, sender: str | None = None
+    ) -> None:
         """Turn a pending invitation of an address into one of the user whose address it is.
 
         NOTSPEC: whether the key is still valid is not asked at its `key_validity_url` before identity servers
@@ -71,26 +80,44 @@ class ThirdPartyInvites:
         Args:
             user_id: who redeems it.
             room_id: the room.
-            signed: what the identity server signed: `sender`, `mxid`, `token`.
+            signed: what the identity server signed: `mxid`, `token`, and maybe `sender`.
+            sender: who invited, if it is not part of that.
 
         Raises:
             BadJson: it lacks something.
-            Forbidden: there is no such invitation, or it is not theirs, or nobody of ours sent it.
-            NotFound: there is no such room here.
+            Forbidden: there is no such invitation, or it is not theirs.
+            RemoteRefused, Unavailable: the room is not here, and the server of who invited did not take it.
         """
-        sender, mxid, token = (_text(signed, key) for key in ("sender", "mxid", "token"))
-        if not isinstance(signed.get("signatures"), dict):
-            raise BadJson("third_party_signed must hold an object signatures.")
-        if mxid != user_id:
-            raise Forbidden("The third-party invitation is signed for another user.")
+        issuer = _text(signed, "sender") if sender is None else sender
+        token = _token_of(signed, user_id)
+        if await self._residency.is_resident(room_id):
+            await self._redeem(user_id, room_id, issuer, token, signed)
+        else:
+            await self._exchange(user_id, room_id, issuer, signed)
+
+    async def redeem_here(self, user_id: str, room_id: str, sender: str, signed: dict[str, Any]) -> None:
+        """Turn an invitation to a room that is here into one of a user of another server, which asks for it.
+
+        Raises:
+            BadJson: what is signed lacks something.
+            Forbidden: there is no such invitation, or it is not theirs.
+            NotFound: the room is not here.
+            RemoteRefused, Unavailable: the user's server does not take the invitation.
+        """
+        token = _token_of(signed, user_id)
+        if not await self._residency.is_resident(room_id):
+            raise NotFound("This server is not in the room.")
+        await self._redeem(user_id, room_id, sender, token, signed)
+
+    async def _redeem(
+        self, user_id: str, room_id: str, sender: str, token: str, signed: dict[str, Any]
+    ) -> None:
         room = await self._registry.actor(room_id, (THIRD_PARTY_INVITE, token), (_MEMBER, user_id))
         if room.membership(user_id) in {JOIN, INVITE}:
             return
         pending = room.state.get((THIRD_PARTY_INVITE, token))
         if pending is None or pending.sender != sender:
             raise Forbidden("There is no such third-party invitation in the room.")
-        if server_name_of(sender) != self._server_name:
-            raise Forbidden("Invitations by users of other servers cannot be redeemed here yet.")
         if await self._is_redeemed(room.room_nid, user_id, token):
             raise Forbidden("You have used this third-party invitation already.")
         proof: dict[str, Any] = {"signed": {key: value for key, value in signed.items() if key != "unsigned"}}
@@ -103,13 +130,37 @@ class ThirdPartyInvites:
         def decide(now: RoomActor) -> Draft | None:
             return None if now.membership(user_id) in {JOIN, INVITE} else draft
 
-        # Whether the signature is right is a rule of the room.
-        await self._registry.send(room_id, draft, decide=decide)
+        # Whether the signature is right is a rule of the room; who sent it need not be of ours for that.
+        if self._remote_inviting.is_remote(user_id):
+            await self._remote_inviting.invite(draft, room_id)
+        else:
+            await self._registry.send(room_id, draft, decide=decide)
+
+    async def _exchange(self, user_id: str, room_id: str, sender: str, signed: dict[str, Any]) -> None:
+        """Let the server of who invited turn the invitation into one of the user, which it sends us then."""
+        server_name = server_name_of(sender)
+        if server_name is None:
+            raise BadJson("The sender of the third-party invitation is no user.")
+        proof = {"display_name": "", "signed": signed}
+        event = {
+            "content": {"membership": INVITE, "third_party_invite": proof}, "room_id": room_id,
+            "sender": sender, "state_key": user_id, "type": _MEMBER,
+        }  # fmt: skip
+        await self._remote.exchange_third_party_invite(server_name, room_id, event)
 
     async def _is_redeemed(self, room_nid: int, user_id: str, token: str) -> bool:
         """Whether the user had the invitation: who is kicked then does not come in by it again."""
         past = await self._state.history_of(room_nid, _MEMBER, user_id)
         return any((third_party_signed_of(one.event.content) or {}).get("token") == token for one in past)
+
+
+def _token_of(signed: dict[str, Any], user_id: str) -> str:
+    mxid, token = _text(signed, "mxid"), _text(signed, "token")
+    if not isinstance(signed.get("signatures"), dict):
+        raise BadJson("third_party_signed must hold an object signatures.")
+    if mxid != user_id:
+        raise Forbidden("The third-party invitation is signed for another user.")
+    return token
 
 
 def _text(signed: dict[str, Any], key: str) -> str:

@@ -176,7 +176,11 @@ class Timeline:
         if not shown:
             return []
         senders = sorted({one.event.sender for one in shown})
-        latest = max(one.position for one in shown)
+        last = max(shown, key=lambda one: one.position)
+        latest = last.position
+        if latest < 0:  # the changes of the state begin with what is here
+            keys = [(_MEMBER, sender) for sender in senders]
+            return [client_event(event) for event in (await self._sight.state_after(last, keys)).values()]
         members = await self._state.at_of_keys(
             room.room_nid, latest, [(_MEMBER, sender) for sender in senders]
         )

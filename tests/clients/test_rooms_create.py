@@ -62,8 +62,8 @@ async def test_a_room_is_of_the_default_version_and_named_by_its_create_event(al
 
 
 async def test_rooms_made_in_the_same_millisecond_are_different_rooms(rooms_server, alice, monkeypatch):
-    now_ms = rooms_server.services.rooms.creation._composer.now_ms()
-    clock = rooms_server.services.rooms.creation._composer._clock
+    now_ms = rooms_server.services.rooms.registry.composer.now_ms()
+    clock = rooms_server.services.rooms.registry.composer._clock
     monkeypatch.setattr(type(clock), "now_ms", lambda self: now_ms)
     rooms = await asyncio.gather(*[alice.create() for _ in range(5)])
 

@@ -176,7 +176,7 @@ class RoomsOfServer:
     async def create(self, creator, version="12", **wishes):
         """Make a room; returns its ID."""
         creation = RoomCreation(
-            registry=self.registry, composer=self.registry.composer, directory=_NoAliases(), invitees=None,
+            registry=self.registry, directory=_NoAliases(), invitees=None, remote_inviting=_NobodyElse(),
             profiles=_NoProfiles(), randomness=_Letters(), spam_limits=_NoLimits(),
             default_room_version=version,
         )  # fmt: skip
@@ -334,6 +334,11 @@ class RoomsOfWholeServer(RoomsOfServer):
         self.network.servers[self.name] = self
         self.network.keys[self.name] = self.registry.composer._signing_key
         return self
+
+
+class _NobodyElse:
+    def is_remote(self, user_id):
+        return False
 
 
 class _NoProfiles:

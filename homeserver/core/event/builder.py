@@ -13,11 +13,24 @@ from homeserver.core.errors import BadJson
 from homeserver.core.event.pdu import Event
 from homeserver.core.event.size import check_key_sizes, check_size
 from homeserver.core.event.sticky import STICKY, sticky_field
+from homeserver.core.pdu_form import check_format
 from homeserver.core.redaction import redact
 from homeserver.core.room_versions import EventIdFormat, RoomVersionRules
-from homeserver.core.signing import SigningKey, encode_base64, encode_for_rules, hash_text, reference_hash
+from homeserver.core.signing import (
+    SigningKey,
+    encode_base64,
+    encode_for_rules,
+    hash_text,
+    reference_hash,
+    without,
+)
 
-__all__ = ["Reference", "build_event"]
+__all__ = ["Reference", "build_event", "complete_template", "countersigned", "template_of"]
+
+_OF_THE_MAKER = frozenset(("event_id", "hashes", "origin", "signatures"))
+"""What whoever signs an event puts into it."""
+
+_NOT_SIGNED = frozenset(("signatures", "unsigned"))
 
 Reference = str | Event
 """An event that another refers to. Room versions 1 and 2 want its hash as well, so they want the event."""
@@ -83,6 +96,62 @@ def build_event(  # noqa: PLR0913 - an event has these properties, and all of th
     if rules.event_id_format is EventIdFormat.DOMAIN or not rules.strict_canonical_json:
         pdu["origin"] = server_name  # COMPAT: older servers require it in older rooms
     return _finish(pdu, rules, server_name, signing_key)
+
+
+def template_of(event: Event) -> dict[str, Any]:
+    """Take from an event what its signer puts into it: another server will sign it in its user's name."""
+    return without(event.pdu, _OF_THE_MAKER)
+
+
+def complete_template(
+    template: Mapping[str, Any], *, rules: RoomVersionRules, room_id: str, user_id: str,
+    content: Mapping[str, Any], origin_server_ts: int, server_name: str, signing_key: SigningKey,
+) -> Event:  # fmt: skip
+    """Make the member event that another server has sketched for a user of ours.
+
+    Of the sketch only its place in the graph is taken. What it says of the user is for us to say.
+
+    Raises:
+        BadJson, TooLarge: the content has no canonical JSON, or the event or a key is over the limit.
+        ValueError: the sketch names no place in a graph.
+    """
+    pdu: dict[str, Any] = {
+        "auth_events": template.get("auth_events"),
+        "content": content,
+        "depth": template.get("depth"),
+        "origin_server_ts": origin_server_ts,
+        "prev_events": template.get("prev_events"),
+        "room_id": room_id,
+        "sender": user_id,
+        "state_key": user_id,
+        "type": "m.room.member",
+    }
+    if rules.event_id_format is EventIdFormat.DOMAIN or not rules.strict_canonical_json:
+        pdu["origin"] = server_name  # COMPAT: as in `build_event`
+    unnamed: dict[str, Any] = {"hashes": {"sha256": ""}, "signatures": {}}
+    if rules.event_id_format is EventIdFormat.DOMAIN:
+        unnamed["event_id"] = f"$unnamed:{server_name}"
+    dropped = check_format({**pdu, **unnamed}, rules)
+    if dropped is not None:
+        raise ValueError(dropped.reason)
+    return _finish(pdu, rules, server_name, signing_key)
+
+
+def countersigned(
+    pdu: Mapping[str, Any], rules: RoomVersionRules, server_name: str, signing_key: SigningKey
+) -> dict[str, Any]:
+    """Copy a PDU of another server with our signature beside the others.
+
+    Raises:
+        ValueError: it has no canonical JSON.
+    """
+    signed = encode_for_rules(without(redact(pdu, rules), _NOT_SIGNED), rules)
+    signatures = {**pdu["signatures"]}
+    own = signatures.get(server_name)
+    signatures[server_name] = {
+        **(own if isinstance(own, dict) else {}), signing_key.key_id: signing_key.sign(signed)
+    }  # fmt: skip
+    return {**pdu, "signatures": signatures}
 
 
 def _finish(pdu: dict[str, Any], rules: RoomVersionRules, server_name: str, signing_key: SigningKey) -> Event:

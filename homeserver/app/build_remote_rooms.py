@@ -1,0 +1,96 @@
+"""Puts together what brings users of ours into rooms of other servers, and those of others into ours."""
+
+from dataclasses import dataclass
+
+from homeserver.app.account_ports import AccountPorts
+from homeserver.app.build_outgoing import Outgoing
+from homeserver.app.build_receiving import ReceivingServices, build_receiving
+from homeserver.app.storage import Storage
+from homeserver.rooms.aliases import Directory
+from homeserver.rooms.member_entries import MemberEntries
+from homeserver.rooms.member_templates import MemberTemplates
+from homeserver.rooms.outsiders import Outsiders
+from homeserver.rooms.ports import RemoteJoins
+from homeserver.rooms.received_invites import ReceivedInvites
+from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.remote_handshake import Handshakes
+from homeserver.rooms.remote_invite import RemoteInviting
+from homeserver.rooms.remote_join import RemoteJoining
+from homeserver.rooms.remote_leave import RemoteKnocking, RemoteLeaving
+from homeserver.rooms.remote_rooms import RemoteRooms
+from homeserver.rooms.residency import Residency
+from homeserver.rooms.restricted_joins import RestrictedJoins
+from homeserver.rooms.room_names import RoomNames
+from homeserver.rooms.state_at import StateAt
+from homeserver.runtime.tasks import Tasks
+from storage.tables.memberships import Memberships
+
+__all__ = ["RemoteRoomServices", "build_remote_rooms"]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRoomServices:
+    """What leads over the border between this server and others."""
+
+    entries: MemberEntries
+    inviting: RemoteInviting
+    is_federated: bool
+    joins: RemoteJoins
+    names: RoomNames
+    outsiders: Outsiders
+    received_invites: ReceivedInvites
+    receiving: ReceivingServices
+    residency: Residency
+    restricted_joins: RestrictedJoins
+    rooms: RemoteRooms
+    templates: MemberTemplates
+
+
+def build_remote_rooms(
+    storage: Storage, *, registry: RoomRegistry, state_at: StateAt, directory: Directory,
+    accounts: AccountPorts, outgoing: Outgoing, tasks: Tasks,
+) -> RemoteRoomServices:  # fmt: skip
+    """Make it."""
+    database, signatures = storage.database, outgoing.ports.signatures
+    server_name = registry.composer.server_name
+    receiving = build_receiving(database, registry, state_at, outgoing.ports)
+    residency = Residency(database)
+    outsiders = Outsiders(registry=registry, database=database, signatures=signatures)
+    handshakes = Handshakes(remote=outgoing.joins, composer=registry.composer)
+    restricted_joins = RestrictedJoins(
+        registry=registry, residency=residency, memberships=Memberships(database),
+        interning=storage.interning, server_name=server_name,
+    )  # fmt: skip
+    inviting = RemoteInviting(
+        registry=registry, remote=outgoing.joins, ingest=receiving.ingest, signatures=signatures
+    )
+    templates = MemberTemplates(registry=registry, residency=residency, restricted_joins=restricted_joins)
+    return RemoteRoomServices(
+        entries=MemberEntries(
+            registry=registry, templates=templates, restricted_joins=restricted_joins,
+            ingest=receiving.ingest, database=database, state_at=state_at,
+        ),
+        inviting=inviting,
+        is_federated=outgoing.is_federated,
+        joins=outgoing.joins,
+        names=RoomNames(directory=directory, remote=outgoing.directory, server_name=server_name),
+        outsiders=outsiders,
+        received_invites=ReceivedInvites(
+            registry=registry, residency=residency, outsiders=outsiders,
+            invite_permissions=accounts.invite_permissions, signatures=signatures, database=database,
+        ),
+        receiving=receiving,
+        residency=residency,
+        restricted_joins=restricted_joins,
+        rooms=RemoteRooms(
+            residency=residency, outsiders=outsiders,
+            joining=RemoteJoining(
+                handshakes=handshakes, adoption=receiving.adoption, ingest=receiving.ingest,
+                residency=residency, signatures=signatures, tasks=tasks,
+            ),
+            leaving=RemoteLeaving(handshakes=handshakes, outsiders=outsiders),
+            knocking=RemoteKnocking(handshakes=handshakes, outsiders=outsiders), inviting=inviting,
+            database=database, server_name=server_name,
+        ),
+        templates=templates,
+    )  # fmt: skip

@@ -1,0 +1,188 @@
+"""Member events of users of other servers who come into rooms by way of this one, or leave them by it.
+
+Spec: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homeserver.core.content.member import JOIN, KNOCK, LEAVE, authoriser_of, membership_in
+from homeserver.core.errors import Forbidden, InvalidParam, Unavailable
+from homeserver.core.event.pdu import Event
+from homeserver.core.event.stripped import SHOWN, told_pdus
+from homeserver.core.identifiers import server_name_of
+from homeserver.core.pdu_form import check_format
+from homeserver.core.pdu_verdicts import Dropped, Rejected, SoftFailed
+from homeserver.core.signing import event_id_of
+from homeserver.rooms.actor import RoomActor
+from homeserver.rooms.auth_chains import AuthChains
+from homeserver.rooms.ingest import Ingest, Postponed
+from homeserver.rooms.member_templates import MemberTemplates
+from homeserver.rooms.registry import RoomRegistry
+from homeserver.rooms.restricted_joins import RestrictedJoins
+from homeserver.rooms.state_at import StateAt
+from storage.pool import Database
+from storage.tables.events import EventFlags, Events, StoredEvent
+from storage.tables.room_servers import joined_servers
+
+__all__ = ["JoinedRoom", "MemberEntries"]
+
+_MEMBER = "m.room.member"
+_REFUSED = EventFlags.OUTLIER | EventFlags.REJECTED | EventFlags.SOFT_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRoom:
+    """What a server that has come into a room is told.
+
+    Attributes:
+        event: the member event, with our signature if we vouched for it.
+        state: the state before it.
+        auth_chain: what allows that and the event; without `state`, if that was asked for.
+        servers: who was in the room before; None where nothing is omitted.
+    """
+
+    event: Event
+    state: Sequence[Event]
+    auth_chain: Sequence[Event]
+    servers: Sequence[str] | None
+
+
+class MemberEntries:
+    """Takes them in.
+
+    Args:
+        registry: the rooms.
+        templates: finds them for other servers.
+        restricted_joins: says who vouches.
+        ingest: checks and places events.
+        database: what is stored.
+        state_at: reads states.
+    """
+
+    def __init__(
+        self, *, registry: RoomRegistry, templates: MemberTemplates, restricted_joins: RestrictedJoins,
+        ingest: Ingest, database: Database, state_at: StateAt,
+    ) -> None:  # fmt: skip
+        self._registry = registry
+        self._templates = templates
+        self._restricted_joins = restricted_joins
+        self._ingest = ingest
+        self._database = database
+        self._state_at = state_at
+        self._events = Events(database)
+        self._auth_chains = AuthChains(self._events)
+
+    async def join(
+        self, origin: str, room_id: str, event_id: str, pdu: Any, *, omits_members: bool
+    ) -> JoinedRoom:
+        """Let a user in; the same event may come again.
+
+        Args:
+            origin: the server that asks.
+            room_id: the room.
+            event_id: of the event.
+            pdu: the member event.
+            omits_members: leave member events out of the state.
+
+        Raises:
+            Forbidden: the room does not let them in, or keeps their server out.
+            InvalidParam: it is no such event, or not signed as it must be.
+            NotFound: the room is not here.
+            UnableToAuthoriseJoin, UnableToGrantJoin: another server may be able to let them in.
+            Unavailable: it could not be stored; the same may be tried again.
+        """
+        room = await self._room(origin, room_id, event_id, pdu, JOIN)
+        room_nid = room.room_nid
+        servers = None
+        if omits_members:
+            others = await joined_servers(self._database, room_nid)
+            servers = sorted({*others, self._registry.composer.server_name})
+        if authoriser_of(pdu["content"]) is not None:
+            pdu = await self._countersigned(room, pdu)
+        stored = await self._admitted(origin, room_id, event_id, pdu)
+        return await self._answer(room_nid, stored, servers)
+
+    async def leave(self, origin: str, room_id: str, event_id: str, pdu: Any) -> None:
+        """Let a user leave.
+
+        Raises:
+            As `join`.
+        """
+        await self._room(origin, room_id, event_id, pdu, LEAVE)
+        await self._admitted(origin, room_id, event_id, pdu)
+
+    async def knock(self, origin: str, room_id: str, event_id: str, pdu: Any) -> list[dict[str, Any]]:
+        """Let a user knock; returns what they may know of the room.
+
+        Raises:
+            As `join`.
+        """
+        await self._room(origin, room_id, event_id, pdu, KNOCK)
+        await self._admitted(origin, room_id, event_id, pdu)
+        room = await self._registry.actor(room_id)
+        return told_pdus(room.state.select([(event_type, "") for event_type in SHOWN]))
+
+    async def _room(self, origin: str, room_id: str, event_id: str, pdu: Any, membership: str) -> RoomActor:
+        """Find the room of a member event that comes from the server of its sender."""
+        sender = pdu.get("sender") if isinstance(pdu, dict) else None
+        if not isinstance(sender, str):
+            raise InvalidParam("The body is no event.")
+        room = await self._templates.room(origin, room_id, sender)
+        dropped = check_format(pdu, room.rules)
+        if dropped is not None:
+            raise InvalidParam(dropped.reason)
+        is_such = (
+            pdu["type"] == _MEMBER
+            and pdu.get("state_key") == sender
+            and pdu.get("room_id") == room_id
+            and membership_in(pdu["content"]) == membership
+        )
+        if not is_such:
+            raise InvalidParam(f"The event is not the {membership} of its sender in this room.")
+        if event_id_of(pdu, room.rules) != event_id:
+            raise InvalidParam("The event has another ID.")
+        return room
+
+    async def _countersigned(self, room: RoomActor, pdu: dict[str, Any]) -> dict[str, Any]:
+        """Vouch for a user, if one of ours is said to and the user may come in."""
+        authoriser = authoriser_of(pdu["content"])
+        assert authoriser is not None
+        if server_name_of(authoriser) != self._registry.composer.server_name:
+            return pdu  # whose signature must be there already
+        rules, room_id = room.rules, room.room_id
+        await self._restricted_joins.check(room_id, pdu["sender"])
+        return self._registry.composer.countersigned(pdu, rules)
+
+    async def _admitted(self, origin: str, room_id: str, event_id: str, pdu: dict[str, Any]) -> StoredEvent:
+        outcome = await self._ingest.admit(origin, room_id, pdu)
+        match outcome:
+            case Dropped():
+                raise InvalidParam(outcome.reason)
+            case Rejected() | SoftFailed():
+                raise Forbidden(outcome.reason)
+            case Postponed():
+                raise Unavailable(outcome.reason)
+        stored = await self._events.by_id(event_id)
+        if stored is None or stored.flags & _REFUSED:
+            raise Forbidden("The room does not allow this event.")
+        return stored
+
+    async def _answer(
+        self, room_nid: int, stored: StoredEvent, servers: Sequence[str] | None
+    ) -> JoinedRoom:
+        assert stored.state_group is not None, "an accepted event has its place"
+        chain = await self._state_at.groups.chain(room_nid, stored.state_group)
+        events = await self._events.by_nids(room_nid, chain.items().values())
+        state = {nid: one.event for nid, one in events.items()}
+        if servers is not None:
+            state = {nid: event for nid, event in state.items() if event.type != _MEMBER}
+        own = await self._events.auth_nids(room_nid, [stored.position])
+        roots = {nid for of_one in own.values() for nid in of_one}
+        behind = roots | await self._auth_chains.of(room_nid, {*state, *roots})
+        if servers is not None:
+            behind -= state.keys()
+        chained = await self._auth_chains.events(room_nid, behind - state.keys())
+        auth_chain = [*chained, *[state[nid] for nid in behind & state.keys()]]
+        return JoinedRoom(stored.event, list(state.values()), auth_chain, servers)
