@@ -24,6 +24,9 @@ SIGNATURES_PER_SERVER_MAX = 10
 EVENTS_PER_STEP_MAX = 100
 """Verified in a thread before the event loop gets a word in."""
 
+RENEWED_BEFORE_MS = 1_800_000
+"""How long before the end of a key its server is asked again, if it goes on making requests."""
+
 Signed = tuple[Mapping[str, Any], Collection[str]]
 """A PDU, and the servers that should have signed it."""
 
@@ -122,6 +125,8 @@ class KeyRing:
             key = (await self._known.keys_of(origin, {key_id: now_ms}, is_awake=True)).get(key_id)
         if key is None or key.valid_until_ms < now_ms or key.is_old:
             return None
+        if key.valid_until_ms < now_ms + RENEWED_BEFORE_MS:
+            self._known.renew(origin)
         return verify_bytes(signed, signature, key.public_key)
 
     def _wanted(self, claim: _Claim) -> dict[str, int]:

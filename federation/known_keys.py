@@ -195,6 +195,11 @@ class KnownKeys:
         if self._may_ask(server_name):
             await self._asked(server_name, {})
 
+    def renew(self, server_name: str) -> None:
+        """Begin to ask a server again whose keys are soon to end, so that nobody need wait then."""
+        if server_name not in self._asking and self._may_ask(server_name) and len(self._asking) < WAITING_MAX:
+            self._start(server_name, {})
+
     def _may_ask(self, server_name: str, *, is_awake: bool = False) -> bool:
         pause = self._pauses.get(server_name)
         if pause is None or server_name in self._asking:
@@ -202,15 +207,17 @@ class KnownKeys:
         return self._clock.monotonic_ms() >= (pause.retry_if_awake_ms if is_awake else pause.retry_ms)
 
     async def _asked(self, server_name: str, wanted: Wanted) -> None:
-        task = self._asking.get(server_name)
-        if task is None:
+        if server_name not in self._asking:
             if len(self._asking) >= WAITING_MAX:
                 raise Unavailable("The signing keys of too many servers are waited for; try again later.")
-            task = self._tasks.start(self._ask(server_name, wanted), "server keys")
-            self._asking[server_name] = task
-            task.add_done_callback(lambda _: self._asking.pop(server_name, None))
+            self._start(server_name, wanted)
         # Whoever waits may give up; the others still wait.
-        await asyncio.shield(task)
+        await asyncio.shield(self._asking[server_name])
+
+    def _start(self, server_name: str, wanted: Wanted) -> None:
+        task = self._tasks.start(self._ask(server_name, wanted), "server keys")
+        self._asking[server_name] = task
+        task.add_done_callback(lambda _: self._asking.pop(server_name, None))
 
     async def _ask(self, server_name: str, wanted: Wanted) -> None:
         error: MatrixError | None = None

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from federation.keyring import RENEWED_BEFORE_MS
 from federation.known_keys import (
     ASKED_AGAIN_MS_MIN,
     FAILED_MS_MAX,
@@ -394,3 +395,23 @@ class TestRequests:
         assert await ring.missing_on(event(clock, a), V11, [A]) == {A}
         clock.advance(ASKED_AGAIN_MS_MIN)
         assert await ring.verify_request(A, a.key.key_id, b"m", signature)
+
+    async def test_a_key_is_renewed_before_its_end(self, ring, network, clock):
+        a = network.servers[A]
+        signature = decode_base64(a.key.sign(b"m"))
+        await ring.verify_request(A, a.key.key_id, b"m", signature)
+        clock.advance(DAY_MS - RENEWED_BEFORE_MS)
+        await ring.verify_request(A, a.key.key_id, b"m", signature)
+        await asyncio.sleep(0)
+        assert a.asked == 1
+        clock.advance(1)
+
+        for _ in range(3):
+            assert await ring.verify_request(A, a.key.key_id, b"m", signature)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        clock.advance(RENEWED_BEFORE_MS)
+        a.is_down = True
+
+        assert await ring.verify_request(A, a.key.key_id, b"m", signature)
+        assert a.asked == 2
