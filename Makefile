@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test scenarios federation interop same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
+.PHONY: install run test scenarios federation interop demo-regions same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
 
 install: $(VENV)/.installed
 
@@ -45,6 +45,10 @@ scenarios: install .venv-interop/.installed $(JS)/node_modules/.installed
 FEDERATION := tests/scenarios/federation
 federation: install .venv-interop/.installed
 	$(BIN)/pytest $(FEDERATION) $(ARGS)
+
+# Three servers of one organisation on this machine, and what their users see. ARGS=--once ends it by itself.
+demo-regions: install
+	@$(BIN)/python -m clients.demo.regions $(ARGS)
 
 # One of ours and a Synapse: who makes the room, and who joins it. PAIRS=synapse-synapse proves the tests themselves.
 PAIRS ?= ours-synapse,synapse-ours

@@ -127,6 +127,13 @@ class EmbeddedPostgres:
             await self.stop()
             raise
 
+    def dsn_of_running(self) -> str | None:
+        """The DSN of the server of this cluster that runs, whoever started it; None: none does."""
+        pid, socket_directory, status = self._read_pid_file()
+        if pid is None or not _is_postgres(pid) or status != _READY:
+            return None
+        return f"host={socket_directory} port={_PORT} user={_NAME} dbname={_NAME}"
+
     async def supervise(self) -> None:
         """Start the server again whenever it ends unasked, at the same address; until `stop`."""
         while not self._is_stopping:

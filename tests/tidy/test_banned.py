@@ -8,9 +8,9 @@ import pytest
 HOMES = {
     "time.time": {"homeserver.runtime.clock"},
     "time.time_ns": {"homeserver.runtime.clock", "clients.load"},
-    "time.monotonic": {"homeserver.runtime.clock", "clients.load"},
+    "time.monotonic": {"homeserver.runtime.clock", "clients.load", "clients.demo"},
     "time.monotonic_ns": {"homeserver.runtime.clock"},
-    "time.sleep": {"clients.load"},
+    "time.sleep": {"clients.load", "clients.demo"},
     "datetime.now": set(),
     "datetime.utcnow": set(),
     "datetime.datetime.now": set(),

@@ -1,4 +1,4 @@
-"""`homeserver region`: certificates for the organisation's own servers."""
+"""`homeserver region`: certificates for the organisation's own servers, and how far these are behind."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from homeserver.app.commands.region_status import status
 from homeserver.core.identifiers import is_valid_server_name
 from homeserver.runtime.clock import SystemClock
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Certificates by which regions know each other.", no_args_is_help=True)
+app = typer.Typer(
+    help="The organisation's own servers: their certificates, and how far they are behind.",
+    no_args_is_help=True,
+)
 
 AUTHORITY = "region-ca"
 _FAILED = 1
+
+app.command("status")(status)
 
 
 @app.command("init-ca")
