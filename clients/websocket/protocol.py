@@ -9,6 +9,7 @@ from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 
 from clients.websocket.connection import Connection, Services
 from clients.websocket.frame_wire import FrameWire
+from clients.websocket.shedding import settled, shed
 from clients.websocket.small_frames import whole_text
 from homeserver.http.adapter import CLIENT_ADDRESS_HEADER
 from homeserver.http.authenticate import access_token_of
@@ -65,8 +66,7 @@ class ClientProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:  # noqa: N802 - autobahn's name
         """Begin the session."""
         factory: ClientFactory = self.factory
-        # Not needed any more: what the handshake said, a queue for writing bit by bit, what autobahn counts.
-        self.http_headers, self.http_request_params, self.http_response_data = {}, {}, ""
+        # Not needed: a queue for writing bit by bit, what autobahn counts.
         self.send_queue: Any = ()
         self.trafficStats = factory.traffic
         self._wire = FrameWire(self)
@@ -74,6 +74,7 @@ class ClientProtocol(WebSocketServerProtocol):
             factory.services, self._wire, access_token=self._access_token, client_address=self._client_address
         )
         factory.connections.add(self.connection)
+        shed(self)
         self.transport.registerProducer(self, True)  # noqa: FBT003 - Twisted's parameter: a push producer
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N802, N803 - autobahn's names
@@ -167,6 +168,8 @@ class ClientFactory(WebSocketServerFactory):
             allowNullOrigin=True,
             perMessageCompressionAccept=lambda _: None,  # 112 KiB a connection: not worth it
         )
+        options = {name: getattr(self, name) for name in ClientProtocol.CONFIG_ATTRS}
+        self.protocol = settled(ClientProtocol, options)
 
     def encoded(self, text: bytes) -> bytes:
         """A text message as it goes over the wire; what goes to many in a row is encoded once."""

@@ -5,6 +5,7 @@ import base64
 import math
 import os
 import struct
+import sys
 
 import orjson
 import pytest
@@ -165,6 +166,17 @@ async def test_the_handshake_agrees_on_the_subprotocol(door):
 
     assert head.startswith("HTTP/1.1 101 ")
     assert f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" in head
+
+
+async def test_an_open_connection_keeps_little_of_the_handshake(door):
+    peer = await door.open()
+
+    (protocol,) = [one for one in [peer.wire.producer] if one is not None]
+
+    assert len(vars(protocol)) < 30
+    assert sys.getsizeof(vars(protocol)) < 1_300
+    assert protocol.autoPingInterval > 0
+    assert not protocol.failedByMe
 
 
 async def test_another_subprotocol_is_refused(door):
