@@ -50,6 +50,8 @@ def build_clients(
     runtime: Runtime,
     own: OwnKeys,
     regions: Regions,
+    availability: Availability,
+    *,
     reactor: Any,
     stack: AsyncExitStack,
 ) -> Clients:
@@ -60,6 +62,7 @@ def build_clients(
         runtime: what everything takes.
         own: our keys.
         regions: the organisation's own servers.
+        availability: knows which servers are to be left alone.
         reactor: Twisted's.
         stack: takes what is to be undone.
     """
@@ -72,7 +75,7 @@ def build_clients(
             may_ask=rules.allow,
         )  # fmt: skip
 
-    return Clients(ordinary=make(AlwaysAvailable()), at_any_time=make(AlwaysAvailable()))
+    return Clients(ordinary=make(availability), at_any_time=make(AlwaysAvailable()))
 
 
 def _connections(

@@ -1,11 +1,13 @@
 """Puts together what serves other servers, and what follows the news that they are to be told."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from federation.sender.sender import Sender
 from homeserver.app.build import Services
 from homeserver.app.build_outgoing import Outgoing
+from homeserver.app.build_received import build_received
 from homeserver.app.build_receiving import ReceivingServices
 from homeserver.app.build_sending import build_sender
 from homeserver.app.storage import Runtime, Storage
@@ -17,9 +19,16 @@ __all__ = ["FederationServices", "build_federation"]
 
 @dataclass(frozen=True, slots=True)
 class FederationServices:
-    """What the endpoints for other servers call."""
+    """What the endpoints for other servers call.
+
+    Attributes:
+        receiving: takes in events.
+        received: owners of the endpoints that take in what servers send, and tell them of rooms.
+        room_servers: which servers are in which room.
+    """
 
     receiving: ReceivingServices
+    received: Sequence[object]
     room_servers: RoomServers
     sender: Sender
 
@@ -48,10 +57,11 @@ async def build_federation(
     assert outgoing.client is not None, "this server speaks with others"
     sender = await build_sender(
         runtime, storage, outgoing.waiting, outgoing.client, room_servers, services.keys.device_keys,
-        configuration.server_name, stack=stack,
+        stack,
     )  # fmt: skip
     return FederationServices(
         receiving=services.rooms.entry.remote.receiving,
+        received=await build_received(configuration, runtime, storage, services, room_servers, stack),
         room_servers=room_servers,
         sender=sender,
     )

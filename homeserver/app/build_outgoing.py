@@ -1,6 +1,6 @@
 """Puts together the ways to other servers; services are made on them, so they come first."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -95,6 +95,12 @@ class _Unreachable:
         del pdu, rules
         return set(signers)
 
+    async def missing_on_each(
+        self, several: Sequence[tuple[Mapping[str, Any], Collection[str]]], rules: RoomVersionRules
+    ) -> list[set[str]]:
+        del rules
+        return [set(signers) for _, signers in several]
+
     async def allows(self, event: Event) -> bool:
         del event
         return True
@@ -140,7 +146,9 @@ async def build_outgoing(
         return nowhere
     own = data_directory.own_keys(configuration.server_name)
     regions = build_regions(configuration)
-    waiting = await build_waiting(runtime, storage, regions, server_rules(configuration), stack)
+    waiting = await build_waiting(
+        configuration.server_name, runtime, storage, regions, server_rules(configuration), stack
+    )
     clients = build_clients(
         configuration, runtime, own, regions, waiting.destinations, reactor=reactor, stack=stack
     )

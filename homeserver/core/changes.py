@@ -10,8 +10,8 @@ from homeserver.core.event.pdu import Event
 
 __all__ = [
     "AccountDataChange", "Change", "DeviceListChange", "EventChange", "ForgetChange", "KeyCountsChange",
-    "PresenceChange", "ReceiptChange", "StickyChange", "ThreadSubscriptionChange", "ToDeviceChange",
-    "TypingChange",
+    "PresenceChange", "ReceiptChange", "RemoteMessagesChange", "StickyChange", "ThreadSubscriptionChange",
+    "ToDeviceChange", "TypingChange",
 ]  # fmt: skip
 
 _MEMBER = "m.room.member"
@@ -183,6 +183,17 @@ class ReceiptChange(Change):
     event_id: str
     ts_ms: int
     event_position: int
+
+
+@dataclass(slots=True, eq=False)
+class RemoteMessagesChange(Change):
+    """Messages were sent to devices of other servers.
+
+    Attributes:
+        counts: the servers, and how many EDUs there are for each.
+    """
+
+    counts: tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True, eq=False)

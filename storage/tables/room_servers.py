@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from storage.tables.queries import Queries
 
-__all__ = ["ServerInRoom", "joined_servers", "servers_of_room", "servers_sharing_rooms"]
+__all__ = [
+    "ServerInRoom", "joined_servers", "members_of_server", "servers_of_room", "servers_sharing_rooms",
+]  # fmt: skip
 
 _SERVER = "substr(interned_users.text, strpos(interned_users.text, ':') + 1)"
 
@@ -60,3 +62,14 @@ async def servers_sharing_rooms(queries: Queries, user_ids: Collection[str]) -> 
     for user_id, server in rows:
         found[user_id].add(server)
     return found
+
+
+async def members_of_server(queries: Queries, room_nid: int, server: str) -> list[tuple[str, str, int]]:
+    """Read (user ID, membership, position) of every user of a server who ever had a membership of a room."""
+    rows = await queries.fetch(
+        "SELECT text, membership, position FROM memberships"
+        " JOIN interned_users ON interned_users.nid = memberships.user_nid"
+        f" WHERE room_nid = %b::bigint AND NOT is_local AND {_SERVER} = %b",
+        room_nid, server,
+    )  # fmt: skip
+    return [(user_id, membership, position) for user_id, membership, position in rows]

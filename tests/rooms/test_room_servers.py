@@ -11,22 +11,10 @@ from homeserver.core.errors import Forbidden
 from homeserver.rooms.room_servers import RoomServers
 from storage.tables.room_servers import joined_servers, servers_sharing_rooms
 from tests.doubles.federated_rooms import Network, RoomsOfServer
+from tests.doubles.sending import Published
 
 ALICE = "@alice:a.example"
 USERS = [f"@{name}:{server}.example" for name in ("one", "two") for server in "bcd"]
-
-
-class Published(list):
-    """The changes that a journal publishes, for readers as well."""
-
-    def __init__(self):
-        super().__init__()
-        self.readers = []
-
-    def extend(self, changes):
-        super().extend(changes)
-        for reader in self.readers:
-            reader(changes)
 
 
 @pytest.fixture
@@ -93,11 +81,12 @@ async def test_whom_an_event_takes_out_is_told_of_it_and_of_nothing_later(
     await server.say(room_id, ALICE)
     after = server.published[-1].position
     if is_read_late:
-        assert known.known_to_hear(room_id, ban) is None
+        assert known.known(room_id) is None
 
-    assert await known.to_hear(room_id, before) == {"b.example"}
-    assert known.known_to_hear(room_id, ban) == {"b.example"}
-    assert known.known_to_hear(room_id, after) == frozenset()
+    servers = await known.read(room_id)
+    assert servers.to_hear(before) == {"b.example"}
+    assert servers.to_hear(ban) == {"b.example"}
+    assert servers.to_hear(after) == frozenset()
 
 
 async def test_rooms_are_forgotten_and_read_again(server):
@@ -108,9 +97,9 @@ async def test_rooms_are_forgotten_and_read_again(server):
         assert await known.joined(room_id) == frozenset()
     await let_in(server, two, "@one:b.example")
 
-    assert known.known_to_hear(two, 0) is None
+    assert known.known(two) is None
     assert await known.joined(two) == {"b.example"}
-    assert known.known_to_hear(one, 0) is None
+    assert known.known(one) is None
 
 
 async def test_what_a_server_shares_is_read_from_memberships(server, room_id):
@@ -131,7 +120,7 @@ async def test_what_a_resolution_of_state_took_or_gave_back_is_read_anew(known, 
     position = server.published[-1].position + 1
     known.follow([EventChange(position, room_id, said, resets=() if lost else (member,), removed=lost)])
 
-    assert known.known_to_hear(room_id, position) is None
+    assert known.known(room_id) is None
     assert await known.joined(room_id) == frozenset()
 
 

@@ -1,0 +1,1 @@
+"""Sends to other servers what happens here."""
