@@ -99,7 +99,7 @@ def read_regions(own_name: str, regions: Sequence[Region]) -> Regions:
         regions: all of them.
 
     Raises:
-        OSError: a file of certificates or keys cannot be read.
+        ValueError: a file of certificates or keys cannot be read.
     """
     contexts: dict[tuple[str, str, str], SSLContext] = {}
     known = {}

@@ -12,12 +12,12 @@ def public_context(ca_file: str) -> ssl.SSLContext:
         ca_file: PEM; empty: no further ones.
 
     Raises:
-        OSError: the file cannot be read, or holds no certificates.
+        ValueError: the file cannot be read, or holds no certificates.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file:
-        context.load_verify_locations(ca_file)
+        _load_authority(context, ca_file)
     return context
 
 
@@ -33,11 +33,22 @@ def region_context(ca_file: str, certificate: str, key: str) -> ssl.SSLContext:
         key: PEM with its private key.
 
     Raises:
-        OSError: a file cannot be read, or is not what it should be.
+        ValueError: a file cannot be read, or is not what it should be.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
-    context.load_verify_locations(ca_file)
-    context.load_cert_chain(certificate, key)
+    _load_authority(context, ca_file)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        # Python does not say which file it is.
+        raise ValueError(f"{certificate} with {key} is no certificate with its key: {error}") from error
     return context
+
+
+def _load_authority(context: ssl.SSLContext, ca_file: str) -> None:
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:
+        raise ValueError(f"{ca_file} holds no authorities: {error}") from error

@@ -27,7 +27,7 @@ def build_regions(configuration: Configuration) -> Regions:
     """Read what is configured of the organisation's own servers.
 
     Raises:
-        OSError: a file of certificates or keys cannot be read.
+        ValueError: a file of certificates or keys cannot be read.
     """
     return read_regions(configuration.server_name, configuration.regions)
 

@@ -202,3 +202,18 @@ async def test_a_region_is_admitted_with_its_certificate_only(regions, origin, n
     else:
         with pytest.raises(Unauthorized):
             await guard.authenticate(signed)
+
+
+@pytest.mark.parametrize("field", ["ca_file", "certificate", "certificate_key"])
+def test_a_file_that_is_not_there_is_named(files, field):
+    certificate, key = files.issue("a.example")
+    right = {"ca_file": files.authority(), "certificate": certificate, "certificate_key": key}
+    region = Region(name="b.example", addresses=("10.0.0.1",), **{**right, field: "/nowhere/file.pem"})
+    with pytest.raises(ValueError, match="/nowhere/file.pem"):
+        read_regions("a.example", [region])
+
+
+def test_a_file_that_holds_something_else_is_named(files):
+    certificate, key = files.issue("a.example")
+    with pytest.raises(ValueError, match="a.example.key holds no authorities"):
+        read_regions("a.example", [Region("b.example", ("10.0.0.1",), key, certificate, key)])
