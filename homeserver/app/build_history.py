@@ -7,6 +7,7 @@ from homeserver.rooms.client_events import ClientEvents
 from homeserver.rooms.context import Contexts
 from homeserver.rooms.event_times import EventTimes
 from homeserver.rooms.history import History
+from homeserver.rooms.past import NoOlderHistory, OlderHistory
 from homeserver.rooms.ports import IgnoredUsersReader
 from homeserver.rooms.relations import RelationReads
 from homeserver.rooms.sight import Sight
@@ -22,6 +23,8 @@ from storage.tables.state import State
 from storage.tables.transactions import Transactions
 
 __all__ = ["HistoryServices", "build_history"]
+
+_HERE_IS_ALL = NoOlderHistory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,9 @@ class HistoryServices:
 
 
 def build_history(
-    database: Database, interning: Interning, *, sight: Sight, ignored_users: IgnoredUsersReader, clock: Clock
-) -> HistoryServices:
+    database: Database, interning: Interning, *, sight: Sight, ignored_users: IgnoredUsersReader,
+    clock: Clock, older: OlderHistory = _HERE_IS_ALL,
+) -> HistoryServices:  # fmt: skip
     """Make the services that read timelines."""
     events, transactions = Events(database), Transactions(database)
     state, relations = State(database, events), Relations(database, interning)
@@ -54,9 +58,11 @@ def build_history(
     lists = StateLists(sight=sight, state=state, client_events=client_events)
     return HistoryServices(
         client_events=client_events,
-        contexts=Contexts(timeline=timeline, state=state, client_events=client_events, lists=lists),
-        event_times=EventTimes(timeline=timeline, events=events),
-        history=History(timeline=timeline, client_events=client_events),
+        contexts=Contexts(
+            timeline=timeline, state=state, client_events=client_events, lists=lists, sight=sight, older=older
+        ),
+        event_times=EventTimes(timeline=timeline, events=events, older=older),
+        history=History(timeline=timeline, client_events=client_events, older=older),
         relation_reads=RelationReads(timeline=timeline, relations=relations, client_events=client_events),
         relations=relations,
         state_lists=lists,

@@ -35,6 +35,7 @@ OUTLIERS_MAX = 300_000
 """Taken in at once: the state of the largest rooms, and what allows it."""
 
 _EVENTS_PER_WRITE_MAX = 500
+_STEPS_AT_ONCE_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,14 @@ class Outliers:
         ordered = in_order(fresh, "auth_events", room.rules)
         # Not every room version names the create event among the auth events, but all wait for it.
         ordered.sort(key=lambda event_id: fresh[event_id].get("type") != "m.room.create")
-        for event_id in ordered[:OUTLIERS_MAX]:
+        formed = await self._formed(
+            room.rules, {event_id: fresh[event_id] for event_id in ordered[:OUTLIERS_MAX]}
+        )
+        for number, (event_id, of_form) in enumerate(formed.items()):
+            await _now_and_then(number)
             context = RoomContext(room.room_id, room.room_nid, room.rules, create)
             try:
-                verdict = await self._check(context, fresh[event_id], checked)
+                verdict = await self._check(context, of_form, checked)
             except _NoAuthEventsError:
                 continue
             if isinstance(verdict, Accepted | Rejected) and verdict.event.room_id == room.room_id:
@@ -149,23 +154,39 @@ class Outliers:
                     create = verdict.event
         await self._write(room, checked)
 
-    async def _check(self, room: RoomContext, pdu: Any, checked: Mapping[str, _Checked]) -> Verdict:
-        verdict = await self._run(room, check_form(pdu, room.rules), checked)
-        if not isinstance(verdict, Accepted):
-            return verdict
-        return await self._run(room, check_against_auth_events(verdict.event, room.create), checked)
+    async def _formed(self, rules: RoomVersionRules, pdus: Mapping[str, Any]) -> dict[str, Verdict]:
+        """Check the form, signatures and hashes of some PDUs: all together, since they may be many."""
+        verdicts: dict[str, Verdict] = {}
+        waiting: list[tuple[str, Checks, NeedSignatures]] = []
+        for event_id, pdu in pdus.items():
+            checks = check_form(pdu, rules)
+            try:
+                need = next(checks)
+            except StopIteration as done:
+                verdicts[event_id] = done.value
+                continue
+            assert isinstance(need, NeedSignatures), "the form of an event needs nothing else"
+            waiting.append((event_id, checks, need))
+            await _now_and_then(len(waiting))
+        several = [(need.pdu, need.signers) for _, _, need in waiting]
+        missing = await self._signatures.missing_on_each(several, rules)
+        for number, ((event_id, checks, _), unsigned_by) in enumerate(zip(waiting, missing, strict=True)):
+            try:
+                checks.send(unsigned_by)
+            except StopIteration as done:
+                verdicts[event_id] = done.value
+            await _now_and_then(number)
+        return {event_id: verdicts[event_id] for event_id in pdus}
 
-    async def _run(self, room: RoomContext, checks: Checks, checked: Mapping[str, _Checked]) -> Verdict:
+    async def _check(self, room: RoomContext, formed: Verdict, checked: Mapping[str, _Checked]) -> Verdict:
+        if not isinstance(formed, Accepted):
+            return formed
+        checks = check_against_auth_events(formed.event, room.create)
         try:
             need = next(checks)
             while True:
-                if isinstance(need, NeedSignatures):
-                    need = checks.send(
-                        await self._signatures.missing_on(need.pdu, room.rules, need.signers)
-                    )
-                else:
-                    assert isinstance(need, NeedAuthEvents), "an outlier is not checked against states"
-                    need = checks.send(await self._auth_events(need.event.auth_events, checked))
+                assert isinstance(need, NeedAuthEvents), "an outlier is not checked against states"
+                need = checks.send(await self._auth_events(need.event.auth_events, checked))
         except StopIteration as done:
             verdict: Verdict = done.value
             return verdict
@@ -206,6 +227,12 @@ class Outliers:
             committed.append(self._journal.append(write))
         for one in committed:
             await asyncio.shield(one)
+
+
+async def _now_and_then(number: int) -> None:
+    """Let others have the event loop, every so many steps."""
+    if number % _STEPS_AT_ONCE_MAX == 0:
+        await asyncio.sleep(0)
 
 
 def _create_among(stored: Iterable[StoredEvent], room: RoomContext) -> Event | None:
