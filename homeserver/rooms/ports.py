@@ -136,6 +136,11 @@ class Signatures(Protocol):
     ) -> Coroutine[Any, Any, set[str]]:
         """Those of the servers whose valid signature the PDU does not carry."""
 
+    def missing_on_each(
+        self, several: Sequence[tuple[Mapping[str, Any], Collection[str]]], rules: RoomVersionRules
+    ) -> Coroutine[Any, Any, list[set[str]]]:
+        """The same for many PDUs, each with the servers that should have signed it, in their order."""
+
 
 class ProfileReader(Protocol):
     """Reads profiles, which member events show."""

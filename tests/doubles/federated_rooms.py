@@ -91,6 +91,9 @@ class KnownKeys:
             if not verify_json(redacted, name, key.key_id, key.public_key)
         }
 
+    async def missing_on_each(self, several, rules):
+        return [await self.missing_on(pdu, rules, signers) for pdu, signers in several]
+
 
 class RemoteRooms:
     """Asks the other servers of a network."""
