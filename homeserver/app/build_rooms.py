@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from federation.client.events import RemoteEvents
 from homeserver.app.account_ports import AccountPorts
+from homeserver.app.build_backfill import build_backfill
 from homeserver.app.build_entry import EntryServices, build_entry
 from homeserver.app.build_finding import FindingServices, build_finding
 from homeserver.app.build_history import HistoryServices, build_history
@@ -18,6 +20,7 @@ from homeserver.rooms.initial_sync import InitialSync
 from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
+from homeserver.rooms.past import NoOlderHistory, OlderHistory
 from homeserver.rooms.redacted_reads import RedactedReads
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.relation_rules import RelationRules
@@ -85,17 +88,11 @@ def build_rooms(
     )
     registry = _build_registry(storage, tables, composer)
     state_at = StateAt(groups=tables.groups, events=tables.events, interning=interning)
-    sight = Sight(
-        rooms=tables.rooms,
-        memberships=tables.memberships,
-        state=tables.state,
-        interning=interning,
-        state_at=state_at,
-        erased_users=storage.reads.erased_users,
-    )
+    sight = _build_sight(storage, tables, state_at)
     history = build_history(
-        storage.database, interning, sight=sight, ignored_users=accounts.ignored_users, clock=runtime.clock
-    )
+        storage.database, interning, sight=sight, ignored_users=accounts.ignored_users, clock=runtime.clock,
+        older=_build_older(runtime, storage, registry, state_at, outgoing, tasks),
+    )  # fmt: skip
     directory = Directory(
         aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
         server_name=server_name, everyone_publishes=configuration.rooms.publication == "everyone",
@@ -137,6 +134,29 @@ def build_rooms(
         ),
         state_at=state_at,
         state_reads=state_reads,
+    )  # fmt: skip
+
+
+def _build_sight(storage: Storage, tables: _Tables, state_at: StateAt) -> Sight:
+    return Sight(
+        rooms=tables.rooms,
+        memberships=tables.memberships,
+        state=tables.state,
+        interning=storage.interning,
+        state_at=state_at,
+        erased_users=storage.reads.erased_users,
+    )
+
+
+def _build_older(
+    runtime: Runtime, storage: Storage, registry: RoomRegistry, state_at: StateAt, outgoing: Outgoing,
+    tasks: Tasks,
+) -> OlderHistory:  # fmt: skip
+    if outgoing.client is None:
+        return NoOlderHistory()
+    return build_backfill(
+        runtime, storage.database, registry, state_at, ports=outgoing.ports, tasks=tasks,
+        remote=RemoteEvents(outgoing.client), is_near=outgoing.regions.is_region,
     )  # fmt: skip
 
 
