@@ -7,7 +7,7 @@ from homeserver.runtime.clock import Clock
 from homeserver.runtime.observation import Failure, Observer
 from storage.partitions import drop_partition, make_partitions, months, partitions_over, position_at
 from storage.pool import Database
-from storage.tables import to_device
+from storage.tables import received_messages, to_device
 
 __all__ = ["TRANSACTIONS_KEPT_MS", "InboxPartitions"]
 
@@ -52,6 +52,7 @@ class InboxPartitions:
         """Drop those that are over their time, and forget old transactions; returns which were dropped."""
         now_ms = self._clock.now_ms()
         await to_device.expire_transactions(self._database, position_at(now_ms - TRANSACTIONS_KEPT_MS))
+        await received_messages.expire(self._database, position_at(now_ms - TRANSACTIONS_KEPT_MS))
         if not self._kept_ms:
             return []
         bound = position_at(now_ms - self._kept_ms)

@@ -10,6 +10,7 @@ from homeserver.e2ee.device_lists import DeviceLists
 from homeserver.e2ee.inbox_sizes import InboxSizes
 from homeserver.e2ee.key_backup import KeyBackups
 from homeserver.e2ee.ports import Ignoring, RemoteDevices
+from homeserver.e2ee.received_messages import ReceivedMessages
 from homeserver.e2ee.to_device import ToDevice
 from homeserver.runtime.tasks import Tasks
 from homeserver.sync.inbox_sweeper import InboxSweeper
@@ -23,6 +24,7 @@ class EncryptionServices:
 
     dehydrated_devices: DehydratedDevices
     key_backups: KeyBackups
+    received_messages: ReceivedMessages
     to_device: ToDevice
 
 
@@ -48,6 +50,10 @@ def build_e2ee(
             database=database, device_lists=device_lists, clock=runtime.clock
         ),
         key_backups=key_backups,
+        received_messages=ReceivedMessages(
+            queries=database, journal=storage.journal, sizes=sizes, ignoring=ignoring,
+            observer=runtime.observer, server_name=configuration.server_name,
+        ),
         to_device=ToDevice(
             queries=database, journal=storage.journal, sizes=sizes, ignoring=ignoring,
             remote=remote, observer=runtime.observer,

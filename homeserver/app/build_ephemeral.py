@@ -9,6 +9,7 @@ from homeserver.core.positions import EPHEMERAL_WRITER_OFFSET, SnowflakeClock
 from homeserver.ephemeral.ports import ReadMarkerWriter
 from homeserver.ephemeral.presence import Presence
 from homeserver.ephemeral.receipts import Receipts
+from homeserver.ephemeral.remote_presence import RemotePresence
 from homeserver.ephemeral.typing import Typing
 from homeserver.runtime.tasks import Tasks
 
@@ -21,11 +22,13 @@ class EphemeralServices:
 
     Attributes:
         presence: None: it is switched off.
+        remote_presence: the same.
         snowflakes: places of what is not stored.
     """
 
     presence: Presence | None
     receipts: Receipts
+    remote_presence: RemotePresence | None
     snowflakes: SnowflakeClock
     typing: Typing
 
@@ -43,9 +46,13 @@ async def build_ephemeral(
     floor = storage.notifier.heard.highest
     snowflakes = SnowflakeClock(journal.writer_id + EPHEMERAL_WRITER_OFFSET, floor)
     storage.notifier.be_born(snowflakes.next(runtime.clock.now_ms()))
-    presence = None
+    presence = remote_presence = None
     if configuration.presence.enabled:
-        presence = await _presence(runtime, storage, snowflakes, stack)
+        remote_presence = RemotePresence(
+            queries=database, audience=storage.notifier.presence, snowflakes=snowflakes,
+            publish=storage.bus.publish, clock=runtime.clock,
+        )  # fmt: skip
+        presence = await _presence(runtime, storage, snowflakes, remote_presence, stack)
     note_activity = _nobody if presence is None else presence.be_active
     typing = Typing(
         database=database, interning=interning, publish=storage.bus.publish, clock=runtime.clock,
@@ -57,16 +64,20 @@ async def build_ephemeral(
         database=database, journal=journal, interning=interning, read_markers=read_markers,
         clock=runtime.clock, note_activity=note_activity,
     )  # fmt: skip
-    return EphemeralServices(presence=presence, receipts=receipts, snowflakes=snowflakes, typing=typing)
+    return EphemeralServices(
+        presence=presence, receipts=receipts, remote_presence=remote_presence, snowflakes=snowflakes,
+        typing=typing,
+    )  # fmt: skip
 
 
 async def _presence(
-    runtime: Runtime, storage: Storage, snowflakes: SnowflakeClock, stack: AsyncExitStack
-) -> Presence:
+    runtime: Runtime, storage: Storage, snowflakes: SnowflakeClock, remote: RemotePresence,
+    stack: AsyncExitStack,
+) -> Presence:  # fmt: skip
     presence = Presence(
         database=storage.database, journal=storage.journal, interning=storage.interning,
         audience=storage.notifier.presence, snowflakes=snowflakes, publish=storage.bus.publish,
-        clock=runtime.clock,
+        clock=runtime.clock, remote=remote,
     )  # fmt: skip
     await presence.start()
     stack.push_async_callback(presence.close)
@@ -74,6 +85,7 @@ async def _presence(
     tasks = Tasks(runtime.observer)
     stack.push_async_callback(tasks.close)
     tasks.start(presence.run(), "presence")
+    tasks.start(remote.run(), "presence at other servers")
     return presence
 
 

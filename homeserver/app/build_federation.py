@@ -61,7 +61,7 @@ async def build_federation(
     )  # fmt: skip
     return FederationServices(
         receiving=services.rooms.entry.remote.receiving,
-        received=await build_received(configuration, runtime, storage, services, room_servers, stack),
+        received=await build_received(runtime, storage, services, room_servers, stack),
         room_servers=room_servers,
         sender=sender,
     )

@@ -50,7 +50,7 @@ def federation_owners(
     federation: FederationServices,
 ) -> Iterator[object]:
     """The owners of those endpoints."""
-    del federation
+    yield from federation.received
     yield from _identity(configuration, runtime, outgoing)
     yield from _membership(configuration.server_name, services.rooms.entry)
     keys = services.keys

@@ -29,10 +29,17 @@ class JoinedRooms:
         Raises:
             Forbidden: they are not, or there is no such room: which of them is not told.
         """
+        room = await self.maybe(room_id, user_id)
+        if room is None:
+            raise Forbidden("You are not in this room, or it does not exist.")
+        return room
+
+    async def maybe(self, room_id: str, user_id: str) -> RoomRow | None:
+        """Find a room that a user is in, if they are."""
         room = await self._rooms.find(room_id)
         users = await self._interning.existing("user", (user_id,))
         if room is not None and users:
             row = await self._memberships.one(room.room_nid, users[user_id])
             if row is not None and row.membership == JOIN:
                 return room
-        raise Forbidden("You are not in this room, or it does not exist.")
+        return None

@@ -16,6 +16,7 @@ from homeserver.core.positions import SnowflakeClock
 from homeserver.core.requester import Requester
 from homeserver.ephemeral.ports import PresenceAudience
 from homeserver.ephemeral.present_user import DISCONNECT_MS, IDLE_MS, OFFLINE, PresentUser
+from homeserver.ephemeral.remote_presence import RemotePresence
 from homeserver.runtime.clock import Clock
 from homeserver.runtime.token_bucket import TokenBucket
 from storage.interning import Interning
@@ -90,12 +91,15 @@ class Presence:
         snowflakes: positions of changes that are not stored.
         publish: takes the changes.
         clock: for all times.
+        remote: how users of other servers are.
     """
 
     def __init__(
         self, *, database: Database, journal: Journal, interning: Interning, audience: PresenceAudience,
         snowflakes: SnowflakeClock, publish: Callable[[Sequence[Change]], None], clock: Clock,
+        remote: RemotePresence,
     ) -> None:  # fmt: skip
+        self._remote = remote
         self._database = database
         self._journal = journal
         self._interning = interning
@@ -203,6 +207,10 @@ class Presence:
         """
         if user_id != requester.user_id:
             await self._check_shares_room(requester.user_id, user_id)
+        told = self._remote.last(user_id)
+        if told is not None:
+            ago_ms = self._ago_ms(told.last_active_ms)
+            return PresenceView(told.presence, ago_ms, told.status_msg, told.currently_active)
         user = self._users.get(user_id)
         if user is None or user.shown is None:
             row = await presence.find(self._database, user_id)

@@ -4,6 +4,8 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#receipts
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from homeserver.core.changes import ReceiptChange
 from homeserver.core.content.relation import THREAD, relation_of
@@ -21,7 +23,7 @@ from storage.tables.events import HIDDEN, Events, StoredEvent
 from storage.tables.rooms import RoomRow
 from storage.write import Write
 
-__all__ = ["FULLY_READ", "MAIN_THREAD", "READ", "READ_PRIVATE", "Receipts"]
+__all__ = ["FULLY_READ", "MAIN_THREAD", "READ", "READ_PRIVATE", "Receipts", "ToldReceipt", "is_thread_id"]
 
 FULLY_READ = "m.fully_read"
 READ = "m.read"
@@ -30,6 +32,23 @@ MAIN_THREAD = "main"
 _TYPES = (READ, READ_PRIVATE, FULLY_READ)
 _THREAD_ID_BYTES_MAX = 255
 _RELATIONS_DEEP_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ToldReceipt:
+    """What a server tells of how far one of its users has read.
+
+    Attributes:
+        user_id: the user.
+        event_id: up to this event.
+        thread_id: `main`, or the ID of a thread's root; None for a receipt of no thread.
+        ts_ms: when.
+    """
+
+    user_id: str
+    event_id: str
+    thread_id: str | None
+    ts_ms: int
 
 
 class Receipts:
@@ -89,6 +108,39 @@ class Receipts:
         receipts.add(write, room.room_nid, change)
         await asyncio.shield(self._journal.append(write))
 
+    async def take_in(self, room_id: str, told: Sequence[ToldReceipt]) -> None:
+        """Take in receipts of users of other servers; what fits no member or event there is passed over.
+
+        Raises:
+            Unavailable: they could not be stored just now.
+        """
+        events = await self._events.by_ids({one.event_id for one in told})
+        members: dict[str, RoomRow | None] = {}
+        furthest: dict[tuple[str, str | None], tuple[ToldReceipt, int, int]] = {}
+        for one in told:
+            stored = events.get(one.event_id)
+            if one.user_id not in members:
+                members[one.user_id] = await self._joined_rooms.maybe(room_id, one.user_id)
+            room = members[one.user_id]
+            if room is None or stored is None or stored.room_nid != room.room_nid or stored.flags & HIDDEN:
+                continue
+            key = (one.user_id, one.thread_id)
+            before = furthest[key][1] if key in furthest else await receipts.find(
+                self._database, room.room_nid, one.user_id, READ, one.thread_id
+            )  # fmt: skip
+            if before is None or before < stored.position:
+                furthest[key] = (one, stored.position, room.room_nid)
+        if not furthest:
+            return
+        write = Write()
+        for one, event_position, room_nid in furthest.values():
+            change = ReceiptChange(
+                self._journal.next_position(), room_id, one.user_id, READ, one.thread_id, one.event_id,
+                one.ts_ms, event_position,
+            )  # fmt: skip
+            receipts.add(write, room_nid, change)
+        await asyncio.shield(self._journal.append(write))
+
     async def _event(self, room: RoomRow, event_id: str) -> StoredEvent:
         stored = await self._events.by_id(event_id)
         if stored is None or stored.room_nid != room.room_nid or stored.flags & HIDDEN:
@@ -116,6 +168,15 @@ class Receipts:
                 return None
             event = parent.event
         return None
+
+
+def is_thread_id(thread_id: str) -> bool:
+    """Whether a receipt may name this as its thread."""
+    try:
+        _check_thread(READ, thread_id)
+    except InvalidParam:
+        return False
+    return True
 
 
 def _check_thread(type_: str, thread_id: str | None) -> None:

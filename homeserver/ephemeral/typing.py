@@ -21,6 +21,8 @@ __all__ = ["TIMEOUT_MS_DEFAULT", "TIMEOUT_MS_MAX", "Typing"]
 
 TIMEOUT_MS_DEFAULT = 30_000
 TIMEOUT_MS_MAX = 120_000
+REMOTE_TIMEOUT_MS = 60_000
+"""Servers say again after some 40 seconds that somebody types on."""
 TYPING_PER_ROOM_MAX = 100
 ROOMS_MAX = 10_000
 
@@ -60,15 +62,31 @@ class Typing:
             self.stop(requester.user_id, room_id)
             return
         self._note_activity(requester.user_id, requester.device_id)
+        self._start(requester.user_id, room_id, timeout_ms)
+
+    async def set_remote(self, user_id: str, room_id: str, *, is_typing: bool) -> None:
+        """Let a user of another server type in a room until that server says otherwise, or says nothing.
+
+        Raises:
+            Forbidden: the user is not in the room.
+            LimitExceeded: too many type already.
+        """
+        if not is_typing:
+            self.stop(user_id, room_id)
+            return
+        await self._joined_rooms.find(room_id, user_id)
+        self._start(user_id, room_id, REMOTE_TIMEOUT_MS)
+
+    def _start(self, user_id: str, room_id: str, timeout_ms: int) -> None:
         room = self._typing.get(room_id, {})
-        timer = room.get(requester.user_id)
+        timer = room.get(user_id)
         if timer is None and (len(room) >= TYPING_PER_ROOM_MAX or len(self._typing) >= ROOMS_MAX):
             raise LimitExceeded(
                 "Too many people are typing; wait a little.", retry_after_ms=TIMEOUT_MS_DEFAULT
             )
         seconds = min(timeout_ms, TIMEOUT_MS_MAX) / 1000
-        later = asyncio.get_running_loop().call_later(seconds, self.stop, requester.user_id, room_id)
-        self._typing.setdefault(room_id, room)[requester.user_id] = later
+        later = asyncio.get_running_loop().call_later(seconds, self.stop, user_id, room_id)
+        self._typing.setdefault(room_id, room)[user_id] = later
         if timer is None:
             self._tell(room_id)
         else:

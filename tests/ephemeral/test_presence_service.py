@@ -10,6 +10,7 @@ from homeserver.core.requester import Requester
 from homeserver.ephemeral import presence as module
 from homeserver.ephemeral.presence import FLUSH_MS, SEEN_FLUSH_MS, Presence
 from homeserver.ephemeral.present_user import ACTIVE_MS, DISCONNECT_MS
+from homeserver.ephemeral.remote_presence import RemotePresence
 from storage.tables.presence import PRESENCE_UPSERT, STATUS_UPSERT
 from tests.doubles.accounts import MovableClock
 
@@ -55,10 +56,14 @@ class House:
         self.clock = MovableClock()
         self.journal = Journal()
         self.published = []
+        snowflakes = SnowflakeClock(EPHEMERAL_WRITER_OFFSET)
+        remote = RemotePresence(
+            queries=None, audience=Audience(), snowflakes=snowflakes, publish=self.published.extend,
+            clock=self.clock,
+        )  # fmt: skip
         self.presence = Presence(
             database=Database(), journal=self.journal, interning=None, audience=Audience(),
-            snowflakes=SnowflakeClock(EPHEMERAL_WRITER_OFFSET), publish=self.published.extend,
-            clock=self.clock,
+            snowflakes=snowflakes, publish=self.published.extend, clock=self.clock, remote=remote,
         )  # fmt: skip
 
     async def poll(self, user_id):
