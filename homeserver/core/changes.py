@@ -49,6 +49,7 @@ class EventChange(Change):
         removed: types and state keys for which the current state lost what it had.
         is_withheld: no client sees the event.
         is_forked: the state before the event is not what was the current state when it came.
+        is_arrival: the room came here with it, from another server, and its state, too: see `resets`.
         is_made_here: the event is one of this server's users, and was made now, not told by another server.
         is_relayed: it is of another server, whose user we let in by it: it is for us to send it on to all.
     """
@@ -69,6 +70,7 @@ class EventChange(Change):
     removed: tuple[tuple[str, str], ...] = ()
     is_withheld: bool = False
     is_forked: bool = False
+    is_arrival: bool = False
     is_made_here: bool = False
     is_relayed: bool = False
 

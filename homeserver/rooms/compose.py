@@ -228,9 +228,18 @@ def add_rows(
 
 
 def add_state_rows(
-    write: Write, room: RoomActor, change: EventChange, entries: list[StateEntry], *, server_name: str
-) -> None:
+    write: Write, room: RoomActor, change: EventChange, entries: list[StateEntry], *, server_name: str,
+    before: int | None = None,
+) -> None:  # fmt: skip
     """Add what an event changes of the current state; call before the room takes it in.
+
+    Args:
+        write: takes the rows.
+        room: the room as it is.
+        change: the event.
+        entries: what it changes.
+        server_name: ours.
+        before: the place from where on all the rest is the state; None: the place of the event.
 
     Raises:
         NotLoadedError: what is replaced is not at hand.
@@ -239,7 +248,9 @@ def add_state_rows(
     change.is_current = event.state_key is None
     resets, removed = [], []
     for entry in entries:
-        numbers, replaced = entry.numbers, room.state.get(entry.key)
+        numbers, replaced, position = entry.numbers, room.state.get(entry.key), change.position
+        if before is not None and entry.event is not event:
+            position = before
         assert numbers.state_key_nid is not None
         if entry.event is event:
             change.is_current = True
@@ -253,14 +264,14 @@ def add_state_rows(
             resets.append(entry.event)
         add_state(
             write, room_nid=room.room_nid, type_nid=numbers.type_nid, state_key_nid=numbers.state_key_nid,
-            position=change.position, nid=entry.nid or None,
+            position=position, nid=entry.nid or None,
         )  # fmt: skip
         if numbers.member_nid is not None:
             is_local = server_name_of(entry.key[1]) == server_name
             event_id = "" if entry.event is None else entry.event.event_id
             write.add(
                 MEMBERSHIP_UPSERT, room.room_nid, numbers.member_nid, membership_of(entry.event), event_id,
-                change.position, _NOT_FORGOTTEN, is_local,
+                position, _NOT_FORGOTTEN, is_local,
             )  # fmt: skip
             add_membership_change(
                 write, room.room_nid, before=membership_of(replaced), now=membership_of(entry.event),

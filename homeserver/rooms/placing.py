@@ -251,6 +251,8 @@ class Placing:
         if not registry.is_in_use(room) or room.extremities is not plan.seen_extremities:
             return None
         write = Write(order_key=room.room_id)
+        # Who came in by another server is told the room as it was before that.
+        before = registry.journal.next_position() if arrival.replaces_graph else None
         position = registry.journal.next_position()
         nid = position if arrival.outlier_nid is None else arrival.outlier_nid
         after = arrival.before
@@ -273,7 +275,10 @@ class Placing:
         )  # fmt: skip
         entries = [replace(one, nid=nid) if one.event is event else one for one in plan.entries]
         change = EventChange(position, event.room_id, event, state_group=arrival.before.group)
-        add_state_rows(write, room, change, entries, server_name=registry.composer.server_name)
+        add_state_rows(
+            write, room, change, entries, server_name=registry.composer.server_name, before=before
+        )
+        change.is_arrival = arrival.replaces_graph
         change.is_forked = arrival.before.group != room.chain.group
         change.is_withheld = not plan.is_shown
         change.is_relayed = arrival.is_relayed and isinstance(plan.verdict, Accepted)

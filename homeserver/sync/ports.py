@@ -110,6 +110,12 @@ class SyncReads(Protocol):
     async def members_at(self, room_id: str, position: int, user_ids: Collection[str]) -> Sequence[Event]:
         """The member events of some users as of `position`."""
 
+    async def offer(self, room_id: str, user_id: str, position: int) -> bytes | None:
+        """What a user was told of a room that is not here, with the member event at `position`.
+
+        Stripped state, as a JSON array; None of rooms that are here.
+        """
+
     async def state_changes(self, room_id: str, after: int, until: int) -> Sequence[tuple[int, Event]]:
         """State events with `after` < position ≤ `until`: the last of each type and state key."""
 

@@ -125,6 +125,10 @@ class StoredReads:
         """The member events of some users as of `position`."""
         return await self._of_rooms.pieces_at(room_id, position, [(MEMBER, user_id) for user_id in user_ids])
 
+    async def offer(self, room_id: str, user_id: str, position: int) -> bytes | None:
+        """What a user was told of a room that is not here: stripped state, as a JSON array."""
+        return await self._of_rooms.offer(room_id, user_id, position)
+
     async def state_changes(self, room_id: str, after: int, until: int) -> Sequence[tuple[int, Event]]:
         """State events with `after` < position ≤ `until`: the last of each type and state key."""
         rows = await self._state.changes_between((await self._of_rooms.room(room_id)).room_nid, after, until)

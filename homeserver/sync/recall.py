@@ -33,7 +33,9 @@ async def recall(user: LiveUser, since: SyncToken, reads: SyncReads) -> None:
         if len(found) > RECENT_PER_USER_MAX:
             return
         if user.floor is floor:
-            places = [one for one in found if floor.covers(one[0]) and not since.covers(one[0])]
-            user.recall(places, since)
+            # Invitations to rooms that are not here are in no timeline.
+            own = [(room.position, room.room_id) for room in user.rooms.values() if room.membership != "join"]
+            places = {one for one in (*found, *own) if floor.covers(one[0]) and not since.covers(one[0])}
+            user.recall(sorted(places), since)
             return
         # Meanwhile another device of the user was here, from another place.

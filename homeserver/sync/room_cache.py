@@ -53,7 +53,7 @@ class RoomCache:
     def append(self, change: EventChange) -> None:
         """Take in an event that was just committed, and what it redacted."""
         room_id = change.room_id
-        if len(change.resets) > RESETS_MAX:  # as when a room is joined by way of another server
+        if change.is_arrival or len(change.resets) > RESETS_MAX:
             self._forget(room_id, change.position)
             return
         recent = self._rooms.get(room_id)

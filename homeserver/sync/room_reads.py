@@ -16,6 +16,7 @@ from storage.tables.events import EventFlags, Events
 from storage.tables.many_rooms import KeyAsked, ManyRooms, PageAsked, Place, Shown
 from storage.tables.memberships import Memberships
 from storage.tables.relations import Relations
+from storage.tables.remote_offers import stripped_of
 from storage.tables.rooms import RoomRow, Rooms
 from storage.tables.state import State, StateChange
 from storage.tables.transactions import Transactions, transaction_id_in
@@ -57,6 +58,7 @@ class RoomReads:
         self._histories: Together[tuple[str, str, str], Sequence[StateChange]] = Together(self._read_history)
         self._members: Together[tuple[str, int], list[tuple[str, str, int]]] = Together(self._read_members)
         self._receipts: Together[tuple[str, int], Sequence[ReceiptChange]] = Together(self._read_receipts)
+        self._offers: Together[tuple[str, str, int], bytes | None] = Together(self._read_offers)
         self._parents: Together[tuple[str, Sequence[str]], set[str]] = Together(self._read_parents)
 
     async def room(self, room_id: str) -> RoomRow:
@@ -92,6 +94,10 @@ class RoomReads:
     async def receipts_of(self, room_id: str, after: int) -> Sequence[ReceiptChange]:
         """The receipts of a room above a position, the latest ones of very many, by position."""
         return await self._receipts.ask((room_id, after))
+
+    async def offer(self, room_id: str, user_id: str, position: int) -> bytes | None:
+        """What a user was told of a room that is not here: stripped state, as a JSON array."""
+        return await self._offers.ask((room_id, user_id, position))
 
     async def parents_among(self, room_id: str, event_ids: Sequence[str]) -> set[str]:
         """Those of some events of a room that others point at."""
@@ -237,6 +243,9 @@ class RoomReads:
         nids = await self._nids([room_id for room_id, _ in asked])
         rooms = [(nids[room_id], room_id, after) for room_id, after in asked]
         return list(await receipts.of_rooms(self._database, rooms, limit=RECEIPTS_PER_ROOM_MAX))
+
+    async def _read_offers(self, asked: Sequence[tuple[str, str, int]]) -> list[bytes | None]:
+        return await stripped_of(self._database, asked)
 
     async def _read_parents(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[set[str]]:
         nids = await self._nids([room_id for room_id, _ in asked])

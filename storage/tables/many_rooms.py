@@ -119,6 +119,9 @@ _RESET = (
     " AND change.position BETWEEN asked.low AND asked.high AND change.nid IS NOT NULL"
     " AND change.position > (SELECT min(first.position) FROM state_changes AS first"
     " WHERE first.room_nid = asked.room_nid)"
+    # The state with which a room came here is at a place of its own: nobody knew another.
+    " AND EXISTS (SELECT FROM events AS at WHERE at.room_nid = change.room_nid"
+    " AND at.position = change.position)"
 )
 _ANY_RESETS = (
     "SELECT 1 FROM unnest(%b::bigint[], %b::bigint[], %b::bigint[]) AS asked (room_nid, low, high)"

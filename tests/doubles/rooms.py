@@ -63,15 +63,28 @@ class RoomsServer:
         self.stack.push_async_callback(journal.close)
         await journal.start()
         self.storage = Storage(self.database, interning, bus, journal, reads, notifier)
-        self.services = await build_services(self.configuration, runtime, self.storage, self.stack)
+        outgoing = await self.outgoing(runtime)
+        self.services = await build_services(
+            self.configuration, runtime, self.storage, self.stack, outgoing
+        )
+        edges = build_edges(self.configuration, runtime, self.services, "http://127.0.0.1:8008")
         self.dispatcher = build_dispatcher(
             self.configuration,
             runtime,
-            endpoints=build_edges(self.configuration, runtime, self.services, "http://127.0.0.1:8008"),
+            endpoints=[*edges, *await self.endpoints_for_servers(runtime, outgoing)],
             authenticator=self.services.access_tokens,
+            servers=None if outgoing is None else outgoing.servers,
             admission=AccountAdmission(self.services.account_care.seen.note),
         )
         return self
+
+    async def outgoing(self, runtime):
+        """The ways to other servers; None: there are none."""
+        return
+
+    async def endpoints_for_servers(self, runtime, outgoing):
+        """What other servers may ask."""
+        return ()
 
     async def restart(self):
         await self.close()

@@ -17,6 +17,7 @@ from storage.tables.state_of_rooms import StateOfRooms
 
 __all__ = ["StoredSlidingReads"]
 
+MEMBER = "m.room.member"
 RECEIPTS_PER_ROOM_MAX = 1_000
 
 
@@ -50,7 +51,12 @@ class StoredSlidingReads:
             return {}
         rows = [row for row in await self._memberships.of_user(nid) if row.room_id in room_ids]
         stored = await self._events.by_ids([row.event_id for row in rows])
-        return {row.room_id: stored[row.event_id].event for row in rows if row.event_id in stored}
+        found = {row.room_id: stored[row.event_id].event for row in rows if row.event_id in stored}
+        for row in rows:
+            if row.room_id not in found:  # the room is not here, and its events are not known by their IDs
+                for one in await self._state.at_of_keys(row.room_nid, row.position, [(MEMBER, user_id)]):
+                    found[row.room_id] = one.event
+        return found
 
     async def current_state(self, wanted: Mapping[str, Wanted]) -> Sequence[tuple[int, Event]]:
         """The current state of rooms that is wanted of each, and the position of each event."""

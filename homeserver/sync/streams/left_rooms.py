@@ -46,10 +46,12 @@ class LeftRooms:
             timeline = await self._timelines.read(
                 window, room_id, since, until=span.position, sees=sight.sees
             )
+            shown = [shown for shown in timeline.events if shown.position == span.position]
+            if not shown:  # of a room that is not here: in no timeline
+                shown = await self._last(window, span)
             timeline = Timeline(
-                [shown for shown in timeline.events if shown.position == span.position],
-                limited=False, start=span.position - 1, end=span.position, passed_over=[],
-            )  # fmt: skip
+                shown, limited=False, start=span.position - 1, end=span.position, passed_over=[]
+            )
             state = [shown.event for shown in timeline.events] if window.request.use_state_after else []
             return room_part(window, timeline, state, sight=sight)
         timeline = await self._timelines.read(window, room_id, since, until=went, sees=sight.sees)
@@ -70,16 +72,22 @@ class LeftRooms:
 
         What the room has become between their going and that is not for them to see.
         """
-        user_id = window.user.user_id
-        own = await self._reads.members_at(span.room_id, span.position, [user_id])
-        wanted = window.request.filter.room.timeline
-        if room_passes(wanted, span.room_id):
-            timeline.events += [
-                TimelineEvent(span.position, event)
-                for event in own
-                if event_passes(wanted, event.type, event.sender, event.content)
-            ]
+        timeline.events += await self._last(window, span)
         if not window.request.use_state_after:
             return state
+        user_id = window.user.user_id
+        own = await self._reads.members_at(span.room_id, span.position, [user_id])
         key = (MEMBER, user_id)
         return [*(event for event in state if (event.type, event.state_key) != key), *own]
+
+    async def _last(self, window: Window, span: Span) -> list[TimelineEvent]:
+        """The user's last member event, unless the filter of the timeline keeps it out."""
+        wanted = window.request.filter.room.timeline
+        if not room_passes(wanted, span.room_id):
+            return []
+        own = await self._reads.members_at(span.room_id, span.position, [window.user.user_id])
+        return [
+            TimelineEvent(span.position, event)
+            for event in own
+            if event_passes(wanted, event.type, event.sender, event.content)
+        ]

@@ -1,6 +1,9 @@
 """The rooms that the user may come into: `rooms.invite`, and those asked to be let into: `rooms.knock`."""
 
+import orjson
+
 from homeserver.core.event.format import stripped_state_event
+from homeserver.core.event.stripped import SHOWN
 from homeserver.runtime.together import side_by_side
 from homeserver.sync.body import Body
 from homeserver.sync.live_users import LiveUser
@@ -11,18 +14,6 @@ from homeserver.sync.spans import Section, Span
 
 __all__ = ["OfferedRooms"]
 
-# https://spec.matrix.org/v1.19/client-server-api/#stripped-state
-SHOWN = frozenset(
-    {
-        "m.room.avatar",
-        "m.room.canonical_alias",
-        "m.room.create",
-        "m.room.encryption",
-        "m.room.join_rules",
-        "m.room.name",
-        "m.room.topic",
-    }
-)
 _OFFERED = frozenset({Section.INVITE, Section.KNOCK})
 
 
@@ -63,6 +54,9 @@ class OfferedRooms:
     async def stripped(self, user: LiveUser, room_id: str, position: int) -> list[bytes] | None:
         """What the user may know of a room by their member event there; None if they want to hear nothing."""
         user_id = user.user_id
+        told = await self._reads.offer(room_id, user_id, position)
+        if told is not None:
+            return await self._told_elsewhere(user, room_id, position, told)
         state = await self._reads.state_at(room_id, position, members=[user_id])
         own = next((e.sender for e in state if e.type == MEMBER and e.state_key == user_id), user_id)
         if own in user.ignored:
@@ -70,6 +64,20 @@ class OfferedRooms:
         inviter = await self._reads.members_at(room_id, position, [own]) if own != user_id else ()
         events = [event for event in state if event.type in SHOWN or event.type == MEMBER]
         return [stripped_state_event(event) for event in (*inviter, *events)]
+
+    async def _told_elsewhere(
+        self, user: LiveUser, room_id: str, position: int, told: bytes
+    ) -> list[bytes] | None:
+        """The same of a room that is not here: what another server told of it, and their member event."""
+        own = await self._reads.members_at(room_id, position, [user.user_id])
+        if any(event.sender in user.ignored for event in own):
+            return None
+        others = [
+            entry
+            for entry in orjson.loads(told)
+            if (entry["type"], entry["state_key"]) != (MEMBER, user.user_id)
+        ]
+        return [orjson.dumps(entry) for entry in others] + [stripped_state_event(event) for event in own]
 
     async def _offered(self, window: Window, span: Span) -> bytes | None:
         name = b"invite_state" if span.section is Section.INVITE else b"knock_state"
