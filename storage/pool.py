@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.abc import Buffer, PQGen
+from psycopg.adapt import PyFormat
 from psycopg.types.array import ListBinaryDumper
 from psycopg.waiting import Ready, Wait
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
@@ -34,6 +35,8 @@ _PIECES_MAX = 32
 """Read in one go, of 16 KB each, before others have their turn."""
 
 _PLAIN = (int, str)
+_INTEGERS = {int}
+_BIGINT_MAX = 2**63 - 1
 
 _UNAVAILABLE = "The database cannot be reached just now. Try again."
 
@@ -53,7 +56,16 @@ class _Connection(AsyncConnection[Row]):
 
 
 class _ListDumper(ListBinaryDumper):
-    """Encodes lists of numbers and of strings in one go, where psycopg goes item by item."""
+    """Encodes lists of numbers and of strings in one go, where psycopg goes item by item.
+
+    Numbers are always `bigint`, which statements cast to what they want. psycopg takes the smallest type that
+    holds them all, so that a statement was prepared and planned anew for each size of them.
+    """
+
+    def _find_list_element(self, L: list[Any], format: PyFormat) -> Any:  # noqa: A002, N803 - psycopg's own names
+        if set(map(type, L)) == _INTEGERS and min(L) >= -_BIGINT_MAX and max(L) <= _BIGINT_MAX:
+            return _BIGINT_MAX
+        return super()._find_list_element(L, format)
 
     def dump(self, obj: list[Any]) -> Buffer | None:
         """Encode a list."""

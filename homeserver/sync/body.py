@@ -70,12 +70,10 @@ class Body:
             self.account_data, self.presence, self.to_device, self.further, self.invited, self.knocked,
             self.left,
         )  # fmt: skip
-        if self.joined and not any(others):
-            if len(self.joined) == 1:  # the live case: without the joining
-                ((room_id, part),) = self.joined.items()
-                named = orjson.dumps(room_id)
-                return b'{"next_batch":"%b","rooms":{"join":{%b:{%b}}}}' % (token, named, part)
-            return b'{"next_batch":"%b","rooms":{"join":{%b}}}' % (token, _rooms(self.joined))
+        if len(self.joined) == 1 and not any(others):  # the live case: without the joining
+            ((room_id, part),) = self.joined.items()
+            named = orjson.dumps(room_id)
+            return b'{"next_batch":"%b","rooms":{"join":{%b:{%b}}}}' % (token, named, part)
         parts = [b'"next_batch":"%b"' % token]
         if self.account_data:
             parts.append(b'"account_data":{"events":[%b]}' % b",".join(self.account_data))
@@ -84,23 +82,28 @@ class Body:
         if self.to_device:
             parts.append(b'"to_device":{"events":[%b]}' % b",".join(self.to_device))
         parts += self.further
-        sections = [
-            b'"%b":{%b}' % (name, _rooms(rooms))
-            for name, rooms in (
-                (b"join", self.joined),
-                (b"invite", self.invited),
-                (b"knock", self.knocked),
-                (b"leave", self.left),
-            )
-            if rooms
-        ]
-        if sections:
-            parts.append(b'"rooms":{%b}' % b",".join(sections))
-        return b"{%b}" % b",".join(parts)
+        pieces = [b"{", b",".join(parts)]
+        before = b',"rooms":{'
+        for name, rooms in (
+            (b"join", self.joined),
+            (b"invite", self.invited),
+            (b"knock", self.knocked),
+            (b"leave", self.left),
+        ):
+            if rooms:
+                pieces.append(b'%b"%b":' % (before, name))
+                _add_rooms(pieces, rooms)
+                before = b","
+        pieces.append(b"}" if before == b',"rooms":{' else b"}}")
+        return b"".join(pieces)  # once: it may be megabytes
 
 
-def _rooms(rooms: dict[str, bytes]) -> bytes:
-    return b",".join([b"%b:{%b}" % (orjson.dumps(room_id), part) for room_id, part in rooms.items()])
+def _add_rooms(pieces: list[bytes], rooms: dict[str, bytes]) -> None:
+    before = b"{"
+    for room_id, part in rooms.items():
+        pieces += (before, orjson.dumps(room_id), b":{", part, b"}")
+        before = b","
+    pieces.append(b"}")
 
 
 def room_part(

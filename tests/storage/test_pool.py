@@ -101,3 +101,13 @@ async def test_who_stops_waiting_for_an_answer_leaves_a_connection_that_works(da
 async def test_lists_arrive_as_they_are(database, sql_type, values):
     for _ in range(3):  # the second time the statement is prepared
         assert await database.fetch(f"SELECT %b::{sql_type}[]", values) == [(values,)]
+
+
+async def test_a_statement_is_prepared_once_whatever_the_size_of_the_numbers_in_its_lists(database):
+    async with database.transaction() as transaction:
+        for number in (1, 2, 40_000, 70_000, 2**31, 2**40):
+            assert await transaction.fetch("SELECT %b::bigint[] AS once", [number]) == [([number],)]
+        prepared = await transaction.fetch(
+            "SELECT parameter_types::text FROM pg_prepared_statements WHERE statement LIKE '% AS once'"
+        )
+    assert prepared == [("{bigint[]}",)]
