@@ -13,13 +13,10 @@ from homeserver.config.regions import Region
 from homeserver.core.errors import Unauthorized
 from homeserver.http.authenticate import ServerAuthenticator, SignedRequest
 
-__all__ = ["BACK_OFF_MS_MAX", "KnownRegion", "RegionGuard", "Regions", "read_regions"]
+__all__ = ["KnownRegion", "RegionGuard", "Regions", "read_regions"]
 
-BACK_OFF_MS_MAX = 5_000
-"""A region that does not answer is asked again after so long at the latest."""
-
-IDLE_MS_MAX = 3_600_000
-"""Connections to regions are kept until the other side ends them."""
+IDLE_MS_MAX = 3_500_000
+"""Connections to regions are kept: the other side ends them after an hour without a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +53,6 @@ class Regions:
         """How much a server goes before others; 0 for those that are no regions."""
         known = self._known.get(server_name)
         return 0 if known is None else known.priority
-
-    def back_off_ms_max(self, server_name: str) -> int | None:
-        """How long a server that does not answer is left alone at most; None: it has no such bound."""
-        return BACK_OFF_MS_MAX if server_name in self._known else None
 
     def route(self, server_name: str) -> Route | None:
         """The way to a region; None for other servers."""

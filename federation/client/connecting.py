@@ -23,8 +23,19 @@ NEXT_AFTER_S = 1.0
 ADDRESSES_MAX = 8
 """More addresses of a server are not tried."""
 
-UNACKNOWLEDGED_MS_MAX = 5_000
-"""A connection to a region over which nothing gets through for so long is given up."""
+REGION_CONNECT_S_MAX = 3.0
+"""Lines between regions are known to be good: what does not answer is cut, and may be back in a moment."""
+
+_REGION_OPTIONS = (
+    # What is sent and not acknowledged in 5 seconds ends the connection;
+    ("IPPROTO_TCP", "TCP_USER_TIMEOUT", 5_000),
+    # and so that something is sent while an answer is waited for, or while nobody asks: a sign of life.
+    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", 3),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", 1),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", 5),
+)
+"""Options of connections to regions, as Linux has them, by which a line that is cut is soon noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class Route:
     place: Place
     context: ssl.SSLContext
     region: str = ""
-    idle_ms_max: int = 60_000
+    idle_ms_max: int = 50_000
 
 
 class Connecting:
@@ -120,10 +131,12 @@ async def _opened(
     loop = asyncio.get_running_loop()
     link = socket.socket(family, socket.SOCK_STREAM)
     try:
-        async with asyncio.timeout(CONNECT_S_MAX):
+        async with asyncio.timeout(REGION_CONNECT_S_MAX if route.region else CONNECT_S_MAX):
             link.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            if route.region:
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS_MAX)
+            for level, option, value in _REGION_OPTIONS if route.region else ():
+                # Other systems lack some.
+                if hasattr(socket, option):
+                    link.setsockopt(getattr(socket, level), getattr(socket, option), value)
             await loop.sock_connect(link, (address, port))
             _, wire = await loop.create_connection(
                 lambda: Wire(ended), sock=link, ssl=route.context, server_hostname=route.place.tls_name

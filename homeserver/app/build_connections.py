@@ -91,4 +91,7 @@ def _connections(
         randomness=runtime.randomness,
     )  # fmt: skip
     stack.push_async_callback(discovered.close)
-    return ServerConnections(transport=transport, discovered=discovered, regions=regions, context=context)
+    return ServerConnections(
+        transport=transport, discovered=discovered, regions=regions, context=context,
+        observer=runtime.observer,
+    )  # fmt: skip

@@ -1,10 +1,13 @@
 """Puts Twisted's asyncio reactor on uvloop, before anything can import another one."""
 
 import asyncio
+import os
 import sys
 from typing import Any
 
 __all__ = ["install_reactor"]
+
+NAMES_AT_ONCE_MAX = "32"
 
 
 def install_reactor() -> Any:
@@ -25,6 +28,9 @@ def install_reactor() -> Any:
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
+    # Names are looked up in uvloop's threads, four of them unless it is told otherwise when they start: so many
+    # servers whose names do not answer would keep all others waiting.
+    os.environ.setdefault("UV_THREADPOOL_SIZE", NAMES_AT_ONCE_MAX)
     try:
         import uvloop  # noqa: PLC0415 - absent where it has no wheel
     except ImportError:

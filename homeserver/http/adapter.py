@@ -37,6 +37,9 @@ SWEEP_S = 5
 IDLE_S_MAX = 60
 """How long a connection may send no whole head of a request; a trickle does not prolong it."""
 
+REGION_IDLE_S_MAX = 3_600
+"""The same for a connection of one of the organisation's own servers, which are few and keep theirs."""
+
 BODY_S_MAX = 120
 """How long a body may take to arrive."""
 
@@ -232,7 +235,9 @@ def _patience_s(channel: Channel) -> float:
         return math.inf
     if channel.is_receiving_body:
         return BODY_S_MAX
-    return SEND_S_MAX if channel.is_sending else IDLE_S_MAX
+    if channel.is_sending:
+        return SEND_S_MAX
+    return REGION_IDLE_S_MAX if channel.is_of_region else IDLE_S_MAX
 
 
 def make_site(

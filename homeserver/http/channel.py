@@ -125,6 +125,11 @@ class Channel(HTTPChannel):
         """Whether the head of a request is here, and its body is not yet."""
         return self._transferDecoder is not None
 
+    @property
+    def is_of_region(self) -> bool:
+        """Whether a request came over it that had the other end's certificate looked at, and there is one."""
+        return bool(self._certificate_names)
+
     def certificate_names(self) -> frozenset[str]:
         """The names in the certificate that the other end showed, if it was asked for one and has one."""
         if self._certificate_names is None:

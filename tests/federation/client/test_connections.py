@@ -15,6 +15,7 @@ from federation.well_known import NeedPage
 from homeserver.config.regions import Region
 from homeserver.core.errors import Unavailable
 from homeserver.runtime.clock import SystemClock
+from homeserver.runtime.observation import ignore_observations
 from homeserver.runtime.outgoing_http import AddressRules
 from tests.federation.client.conftest import TlsServer, server_context
 
@@ -46,8 +47,15 @@ def found(server):
 
 
 @pytest.fixture
-def connections(transport, found, context):
-    return ServerConnections(transport=transport, discovered=found, regions=Regions(), context=context)
+def noticed():
+    return []
+
+
+@pytest.fixture
+def connections(transport, found, context, noticed):
+    return ServerConnections(
+        transport=transport, discovered=found, regions=Regions(), context=context, observer=noticed.append
+    )
 
 
 async def test_a_server_is_asked_where_it_is_found(connections, found):
@@ -55,12 +63,14 @@ async def test_a_server_is_asked_where_it_is_found(connections, found):
     assert found.forgotten == []
 
 
-async def test_a_server_that_is_not_where_it_was_found_is_looked_for_again(connections, found):
+async def test_a_server_that_is_not_where_it_was_found_is_looked_for_again(connections, found, noticed):
     # Its certificate is for another name.
     with pytest.raises(Unavailable):
         await connections.exchange("gone.example", GET)
 
     assert found.forgotten == ["gone.example"]
+    assert [one.destination for one in noticed] == ["gone.example"]
+    assert noticed[0].reason.startswith("SSLCertVerificationError: ")
 
 
 async def test_finding_a_server_takes_of_the_request_s_time(connections):
@@ -109,7 +119,7 @@ async def test_a_region_is_believed_with_a_certificate_in_its_own_name_only(path
     region = Region(name="there.example", addresses=(f"127.0.0.1:{server.port}",), **own)
     connections = ServerConnections(
         transport=transport, discovered=Found(), regions=read_regions("here.example", [region]),
-        context=context,
+        context=context, observer=ignore_observations,
     )  # fmt: skip
     if name == "there.example":
         assert await connections.exchange("there.example", GET) == Answer(200, b"{}")
@@ -134,7 +144,7 @@ async def test_ipv6_is_spoken(transport, authority, context):
     found.places["[::1]"] = Place("[::1]", "::1", (("::1", server.port),))
     connections = ServerConnections(
         transport=Transport(Connecting(AddressRules(("::1/128",)))), discovered=found, regions=Regions(),
-        context=context,
+        context=context, observer=ignore_observations,
     )  # fmt: skip
 
     assert await connections.exchange("[::1]", GET) == Answer(200, b"{}")
