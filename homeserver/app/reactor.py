@@ -28,8 +28,8 @@ def install_reactor() -> Any:
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
-    # Names are looked up in uvloop's threads, four of them unless it is told otherwise when they start: so many
-    # servers whose names do not answer would keep all others waiting.
+    # Names are looked up in uvloop's threads, four of them unless it is told otherwise when they start: so
+    # many servers whose names do not answer would keep all others waiting.
     os.environ.setdefault("UV_THREADPOOL_SIZE", NAMES_AT_ONCE_MAX)
     try:
         import uvloop  # noqa: PLC0415 - absent where it has no wheel
