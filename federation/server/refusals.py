@@ -78,7 +78,7 @@ class Refusals:
             kind = _KINDS.get(type(outcome))
             if kind is None or not isinstance(outcome, Dropped | Rejected | SoftFailed | Postponed):
                 continue
-            key = (origin, event_id, kind)
+            key = (origin, event_id or outcome.reason, kind)
             if key not in self._told:
                 self._told.put(key, True)  # noqa: FBT003 - a set of a bounded size
                 self._observer(kind(origin, room_id, event_id, outcome.reason))

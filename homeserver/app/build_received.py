@@ -1,5 +1,6 @@
 """Puts together what takes in what other servers send, and what tells them what they ask about rooms."""
 
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 from federation.server.edus import EdusFromServers
@@ -7,12 +8,18 @@ from federation.server.intake import Intake
 from federation.server.origin_limits import OriginLimits
 from federation.server.refusals import Refusals
 from federation.server.room_access import RoomAccess
+from federation.server.room_history import RoomHistoryForServers
 from federation.server.room_queues import RoomQueues
+from federation.server.room_states import RoomStatesForServers
 from federation.server.staging import Staging
 from federation.server.transactions import TransactionsFromServers
 from homeserver.app.build import Services
 from homeserver.app.storage import Runtime, Storage
 from homeserver.rooms.room_servers import RoomServers
+from homeserver.rooms.server_history import ServerHistory
+from homeserver.rooms.server_sight import ServerSight
+from homeserver.rooms.server_states import ServerStates
+from storage.tables.events import Events
 
 __all__ = ["build_received"]
 
@@ -32,7 +39,7 @@ async def build_received(
     """
     access = RoomAccess(registry=services.rooms.registry, room_servers=room_servers)
     transactions = await _transactions(runtime, storage, services, access, stack)
-    return (transactions,)
+    return (transactions, *_reading(runtime, storage, services, access))
 
 
 async def _transactions(
@@ -58,3 +65,20 @@ async def _transactions(
         queues=queues, edus=edus.take_in, rooms=services.rooms.registry.rooms,
         limits=OriginLimits(runtime.clock), refusals=refusals,
     )  # fmt: skip
+
+
+def _reading(
+    runtime: Runtime, storage: Storage, services: Services, access: RoomAccess
+) -> Iterator[object]:
+    database, registry, state_at = storage.database, services.rooms.registry, services.rooms.state_at
+    events = Events(database)
+    yield RoomHistoryForServers(
+        access=access, history=ServerHistory(database, events), events=events, rooms=registry.rooms,
+        sight=ServerSight(
+            queries=database, state_at=state_at, erased_users=storage.reads.erased_users
+        ),
+        clock=runtime.clock, server_name=registry.composer.server_name,
+    )  # fmt: skip
+    yield RoomStatesForServers(
+        access=access, states=ServerStates(database=database, events=events, state_at=state_at)
+    )
