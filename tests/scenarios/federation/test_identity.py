@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from clients.load.api import ApiError
 from homeserver.core.server_keys import parse_keys
 from homeserver.core.signing import verify_json
 from tests.scenarios.federation.conftest import running
@@ -18,6 +19,12 @@ pytestmark = pytest.mark.scenario
 def servers():
     with running(Isthmus, Isthmus) as both:
         yield both
+
+
+@pytest.fixture(scope="module")
+def alone():
+    with running(Isthmus, more="[federation]\nenabled = false\n") as (one,):
+        yield one
 
 
 @pytest.fixture
@@ -92,3 +99,16 @@ async def test_a_new_signing_key_is_known_to_others_at_once_and_the_old_one_for_
     (old_id,) = before
     assert after[old_id].is_old
     assert len(after) == 2
+
+
+async def test_a_server_may_speak_with_no_other(alone, come):
+    alice = await come(alone, "alice")
+    room = await alice.make_room()
+
+    async with ScriptedPeer(alone.authority) as peer:
+        for target in ("/_matrix/key/v2/server", "/_matrix/federation/v1/version"):
+            assert (await peer.ask(alone.name, "GET", target))[0] == 404
+        with pytest.raises(ApiError):
+            await alice.join_by(f"#any:{peer.name}", peer.name)
+        await alice.say(room, "hello")
+        assert peer.asked == {}
