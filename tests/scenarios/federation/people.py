@@ -11,6 +11,7 @@ from clients.load.api import MatrixApi
 
 _FILTER = quote('{"room":{"timeline":{"limit":1000}}}')
 _PATIENCE_S = 30
+_EMPTY_PAGES_MAX = 20
 _numbers = itertools.count(1)
 
 
@@ -179,11 +180,12 @@ class Person(MatrixApi):
 
     async def history(self, room_id, count=1000):
         """The room's last events back from now, the newest first."""
-        found, start = [], ""
-        while len(found) < count:
+        found, start, empty = [], "", 0
+        while len(found) < count and empty < _EMPTY_PAGES_MAX:
             query = f"?dir=b&limit=100{start}"
             page = await self.client("GET", "rooms", room_id, "messages", query=query)
             found += page["chunk"]
+            empty = 0 if page["chunk"] else empty + 1
             if not page.get("end"):
                 break
             start = "&from=" + quote(page["end"])
