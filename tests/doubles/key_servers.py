@@ -106,3 +106,23 @@ def key_ring(network, clock, *, notaries=(), table=None, observer=lambda observa
         observer=observer,
     )
     return KeyRing(known=known, clock=clock)
+
+
+def signed_event(clock, *signers, sent_ms=None, **changes):
+    """A PDU, signed by servers (or by keys)."""
+    pdu = {
+        "type": "m.room.message",
+        "sender": "@x:a.example",
+        "room_id": "!r:a.example",
+        "content": {"body": "hello"},
+        "origin_server_ts": clock.now_ms() if sent_ms is None else sent_ms,
+        "depth": 5,
+        "hashes": {"sha256": "x"},
+        "prev_events": [],
+        "auth_events": [],
+    } | changes
+    # What is signed is what a redaction would leave.
+    signed = pdu | {"content": {}}
+    for server in signers:
+        signed = server.sign(signed)
+    return signed | {"content": pdu["content"], "unsigned": {"age": 1}}

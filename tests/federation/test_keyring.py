@@ -3,85 +3,27 @@ import asyncio
 import pytest
 
 from federation.keyring import RENEWED_BEFORE_MS
-from federation.known_keys import (
-    ASKED_AGAIN_MS_MIN,
-    FAILED_MS_MAX,
-    FAILED_MS_MIN,
-    NOTARIES_FIRST_MIN,
-    KeysNotFound,
-)
+from federation.known_keys import ASKED_AGAIN_MS_MIN, FAILED_MS_MAX
 from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.server_keys import OwnKeys, VerifyKey
 from homeserver.core.signing import SigningKey, decode_base64, sign_json
-from tests.doubles.accounts import MovableClock
-from tests.doubles.key_servers import DAY_MS, US, KeyNetwork, KeysInMemory, key_ring
+from tests.doubles.key_servers import DAY_MS, US, KeysInMemory, signed_event
 
 V11, V4 = ROOM_VERSIONS["11"], ROOM_VERSIONS["4"]
 A, B = "a.example", "b.example"
 
 
-@pytest.fixture
-def clock():
-    return MovableClock()
-
-
-@pytest.fixture
-def network(clock):
-    network = KeyNetwork(clock)
-    network.add(A)
-    network.add(B)
-    return network
-
-
-@pytest.fixture
-async def make_ring(network, clock):
-    rings = []
-
-    def make(**options):
-        rings.append(key_ring(network, clock, **options))
-        return rings[-1]
-
-    yield make
-    for one in rings:
-        await one.close()
-
-
-@pytest.fixture
-def ring(make_ring):
-    return make_ring()
-
-
-def event(clock, *signers, sent_ms=None, **changes):
-    """A PDU, signed by servers (or by keys)."""
-    pdu = {
-        "type": "m.room.message",
-        "sender": f"@x:{A}",
-        "room_id": "!r:a.example",
-        "content": {"body": "hello"},
-        "origin_server_ts": clock.now_ms() if sent_ms is None else sent_ms,
-        "depth": 5,
-        "hashes": {"sha256": "x"},
-        "prev_events": [],
-        "auth_events": [],
-    } | changes
-    # What is signed is what a redaction would leave.
-    signed = pdu | {"content": {}}
-    for server in signers:
-        signed = server.sign(signed)
-    return signed | {"content": pdu["content"], "unsigned": {"age": 1}}
-
-
 async def test_signatures_of_those_who_should_have_signed_are_looked_at(ring, network, clock):
     a, b = network.servers[A], network.servers[B]
 
-    assert await ring.missing_on(event(clock, a, b), V11, [A, B]) == set()
-    assert await ring.missing_on(event(clock, a), V11, [A, B]) == {B}
-    assert await ring.missing_on(event(clock), V11, [A, B]) == {A, B}
-    assert await ring.missing_on(event(clock, a, b), V11, []) == set()
+    assert await ring.missing_on(signed_event(clock, a, b), V11, [A, B]) == set()
+    assert await ring.missing_on(signed_event(clock, a), V11, [A, B]) == {B}
+    assert await ring.missing_on(signed_event(clock), V11, [A, B]) == {A, B}
+    assert await ring.missing_on(signed_event(clock, a, b), V11, []) == set()
 
 
 async def test_what_is_changed_is_signed_no_more_but_for_what_a_redaction_takes(ring, network, clock):
-    pdu = event(clock, network.servers[A])
+    pdu = signed_event(clock, network.servers[A])
 
     assert await ring.missing_on(pdu | {"content": {"body": "other"}}, V11, [A]) == set()
     assert await ring.missing_on(pdu | {"depth": 6}, V11, [A]) == {A}
@@ -89,7 +31,7 @@ async def test_what_is_changed_is_signed_no_more_but_for_what_a_redaction_takes(
 
 async def test_another_key_under_the_same_name_does_not_count(ring, network, clock):
     impostor = SigningKey.generate(b"i" * 32, network.servers[A].key.version)
-    pdu = sign_json(event(clock) | {"content": {}}, A, impostor)
+    pdu = sign_json(signed_event(clock) | {"content": {}}, A, impostor)
 
     assert await ring.missing_on(pdu, V11, [A]) == {A}
 
@@ -102,14 +44,14 @@ async def test_another_key_under_the_same_name_does_not_count(ring, network, clo
     ],
 )  # fmt: skip
 async def test_what_is_no_signature_is_missing(ring, clock, signatures):
-    assert await ring.missing_on(event(clock) | {"signatures": signatures}, V11, [A]) == {A}
+    assert await ring.missing_on(signed_event(clock) | {"signatures": signatures}, V11, [A]) == {A}
 
 
 async def test_our_own_signatures_need_nobody(make_ring, network, clock):
     key, old = SigningKey.generate(b"1" * 32, "a_1"), SigningKey.generate(b"0" * 32, "a_0")
     own = OwnKeys(US, key, {"ed25519:a_0": VerifyKey(old.public_key, clock.now_ms() - 1, is_old=True)})
     ring = make_ring(own=own)
-    unsigned = event(clock) | {"content": {}}
+    unsigned = signed_event(clock) | {"content": {}}
     before = unsigned | {"origin_server_ts": clock.now_ms() - 1}
 
     assert await ring.missing_on(sign_json(unsigned, US, key), V11, [US]) == set()
@@ -119,7 +61,7 @@ async def test_our_own_signatures_need_nobody(make_ring, network, clock):
 
 
 async def test_keys_are_asked_for_once(ring, network, clock):
-    pdu = event(clock, network.servers[A])
+    pdu = signed_event(clock, network.servers[A])
 
     await asyncio.gather(*(ring.missing_on(pdu, V11, [A]) for _ in range(20)))
     await ring.missing_on(pdu, V11, [A])
@@ -129,7 +71,7 @@ async def test_keys_are_asked_for_once(ring, network, clock):
 
 async def test_keys_outlive_the_process(make_ring, network, clock):
     table = KeysInMemory()
-    pdu = event(clock, network.servers[A])
+    pdu = signed_event(clock, network.servers[A])
     await make_ring(table=table).missing_on(pdu, V11, [A])
     network.servers[A].is_down = True
 
@@ -137,7 +79,7 @@ async def test_keys_outlive_the_process(make_ring, network, clock):
 
 
 async def test_who_gives_up_waiting_takes_the_answer_from_nobody(ring, network, clock):
-    pdu = event(clock, network.servers[A])
+    pdu = signed_event(clock, network.servers[A])
     waiting = [asyncio.ensure_future(ring.missing_on(pdu, V11, [A])) for _ in range(2)]
     await asyncio.sleep(0)
     waiting[0].cancel()
@@ -152,21 +94,21 @@ class TestValidity:
         a.lifetime_ms = DAY_MS
         until_ms = clock.now_ms() + DAY_MS
 
-        assert await ring.missing_on(event(clock, a, sent_ms=until_ms), V11, [A]) == set()
-        assert await ring.missing_on(event(clock, a, sent_ms=until_ms + 1), V11, [A]) == {A}
+        assert await ring.missing_on(signed_event(clock, a, sent_ms=until_ms), V11, [A]) == set()
+        assert await ring.missing_on(signed_event(clock, a, sent_ms=until_ms + 1), V11, [A]) == {A}
 
     async def test_old_room_versions_do_not_ask_for_that(self, ring, network, clock):
         a = network.servers[A]
-        pdu = event(clock, a, sent_ms=clock.now_ms() + 100 * DAY_MS, event_id="$1:a.example")
+        pdu = signed_event(clock, a, sent_ms=clock.now_ms() + 100 * DAY_MS, event_id="$1:a.example")
 
         assert await ring.missing_on(pdu, V4, [A]) == set()
 
     async def test_what_is_sent_later_makes_us_ask_again(self, ring, network, clock):
         a = network.servers[A]
-        await ring.missing_on(event(clock, a), V11, [A])
+        await ring.missing_on(signed_event(clock, a), V11, [A])
         clock.advance(2 * DAY_MS)
 
-        assert await ring.missing_on(event(clock, a), V11, [A]) == set()
+        assert await ring.missing_on(signed_event(clock, a), V11, [A]) == set()
         assert a.asked == 2
 
     async def test_no_server_can_say_that_its_keys_hold_for_more_than_a_week(self, ring, network, clock):
@@ -174,8 +116,8 @@ class TestValidity:
         a.lifetime_ms = 100 * DAY_MS
         week_ms = clock.now_ms() + 7 * DAY_MS
 
-        assert await ring.missing_on(event(clock, a, sent_ms=week_ms), V11, [A]) == set()
-        assert await ring.missing_on(event(clock, a, sent_ms=week_ms + 1), V11, [A]) == {A}
+        assert await ring.missing_on(signed_event(clock, a, sent_ms=week_ms), V11, [A]) == set()
+        assert await ring.missing_on(signed_event(clock, a, sent_ms=week_ms + 1), V11, [A]) == {A}
         assert a.asked == 1  # it would be asked in vain
 
     async def test_an_old_key_holds_for_what_was_sent_before(self, ring, network, clock):
@@ -184,18 +126,18 @@ class TestValidity:
         clock.advance(1_000)
         a.rotate(2)
 
-        assert await ring.missing_on(event(clock, former, sent_ms=clock.now_ms()), V11, [A]) == set()
-        assert await ring.missing_on(event(clock, former, sent_ms=clock.now_ms() + 1), V11, [A]) == {A}
-        assert await ring.missing_on(event(clock, a), V11, [A]) == set()
+        assert await ring.missing_on(signed_event(clock, former, sent_ms=clock.now_ms()), V11, [A]) == set()
+        assert await ring.missing_on(signed_event(clock, former, sent_ms=clock.now_ms() + 1), V11, [A]) == {A}
+        assert await ring.missing_on(signed_event(clock, a), V11, [A]) == set()
 
     async def test_a_key_that_is_published_no_more_holds_as_it_did(self, ring, network, clock):
         a = network.servers[A]
-        pdu = event(clock, a)
+        pdu = signed_event(clock, a)
         await ring.missing_on(pdu, V11, [A])
         a.own = OwnKeys(A, SigningKey.generate(b"n" * 32, "new"))
         clock.advance(ASKED_AGAIN_MS_MIN)
 
-        assert await ring.missing_on(event(clock, a), V11, [A]) == set()
+        assert await ring.missing_on(signed_event(clock, a), V11, [A]) == set()
         assert await ring.missing_on(pdu, V11, [A]) == set()
 
 
@@ -212,126 +154,14 @@ def replace_key(server):
     return Former(server.name, server.key)
 
 
-class TestAskingAgain:
-    async def test_a_dead_server_is_not_asked_for_each_event(self, make_ring, network, clock):
-        observations = []
-        ring = make_ring(observer=observations.append)
-        a = network.servers[A]
-        a.is_down = True
-        pdu = event(clock, a)
-
-        for _ in range(10):
-            assert await ring.missing_on(pdu, V11, [A]) == {A}
-
-        assert len(network.asked) == 1
-        assert [(type(one), one.server_name) for one in observations] == [(KeysNotFound, A)]
-
-    async def test_a_dead_server_is_left_alone_for_longer_and_longer(self, ring, network, clock):
-        a = network.servers[A]
-        a.is_down = True
-        pdu = event(clock, a)
-        for _ in range(3 * FAILED_MS_MAX // FAILED_MS_MIN):
-            await ring.missing_on(pdu, V11, [A])
-            clock.advance(FAILED_MS_MIN)
-
-        assert 8 <= len(network.asked) <= 18
-
-        a.is_down = False
-        clock.advance(FAILED_MS_MAX)
-        assert await ring.missing_on(pdu, V11, [A]) == set()
-
-    async def test_a_server_whose_keys_do_not_suffice_is_asked_now_and_then(self, ring, network, clock):
-        a = network.servers[A]
-        stranger = SigningKey.generate(b"s" * 32, "stranger")
-        pdu = sign_json(event(clock) | {"content": {}}, A, stranger)
-        for _ in range(10):
-            assert await ring.missing_on(pdu, V11, [A]) == {A}
-        assert a.asked == 1
-
-        clock.advance(ASKED_AGAIN_MS_MIN)
-        await ring.missing_on(pdu, V11, [A])
-        assert a.asked == 2
-
-    @pytest.mark.parametrize("answer", [None, [], {}, {"server_name": A}, "text"])
-    async def test_a_server_that_answers_nonsense_has_no_keys(self, ring, network, clock, answer):
-        a = network.servers[A]
-        a.answers_as = answer if answer is not None else 5
-
-        assert await ring.missing_on(event(clock, a), V11, [A]) == {A}
-
-    async def test_a_server_cannot_tell_the_keys_of_another(self, ring, network, clock):
-        network.servers[A].answers_as = network.servers[B].published()
-
-        assert await ring.missing_on(event(clock, network.servers[B]), V11, [A]) == {A}
-        assert await ring.missing_on(event(clock, network.servers[A]), V11, [A]) == {A}
-
-
-class TestNotaries:
-    @pytest.fixture
-    def notary(self, network):
-        return network.add("notary.example")
-
-    async def test_a_notary_knows_the_keys_of_the_dead(self, make_ring, network, clock, notary):
-        ring = make_ring(notaries=[notary.name])
-        a = network.servers[A]
-        a.is_down = True
-
-        assert await ring.missing_on(event(clock, a), V11, [A]) == set()
-        assert network.asked == [
-            (A, "/_matrix/key/v2/server"),
-            (notary.name, "/_matrix/key/v2/server"),
-            (notary.name, "/_matrix/key/v2/query"),
-        ]
-
-    async def test_nobody_is_asked_about_those_who_answer(self, make_ring, network, clock, notary):
-        await make_ring(notaries=[notary.name]).missing_on(event(clock, network.servers[A]), V11, [A])
-
-        assert notary.name not in {name for name, _ in network.asked}
-
-    async def test_a_notary_must_have_signed(self, make_ring, network, clock, notary):
-        ring = make_ring(notaries=[notary.name])
-        a = network.servers[A]
-        a.is_down = True
-        await ring.missing_on(event(clock, notary), V11, [notary.name])
-        notary.answers_as = {"server_keys": [a.published()]}
-
-        assert await ring.missing_on(event(clock, a), V11, [A]) == {A}
-
-    async def test_a_notary_that_lies_is_not_believed(self, make_ring, network, clock, notary):
-        ring = make_ring(notaries=[notary.name])
-        a = network.servers[A]
-        a.is_down = True
-        await ring.missing_on(event(clock, notary), V11, [notary.name])
-        forged = OwnKeys(A, SigningKey.generate(b"f" * 32, "forged")).published(clock.now_ms() + DAY_MS)
-        for lie in (None, 7, [{}], [None], [notary.sign(forged | {"valid_until_ts": 1})], {}):
-            notary.answers_as = {"server_keys": lie}
-            assert await ring.missing_on(event(clock, a), V11, [A]) == {A}
-            clock.advance(FAILED_MS_MAX)
-
-    async def test_two_dead_notaries_do_not_wait_for_each_other(self, make_ring, network, clock, notary):
-        other = network.add("other.example")
-        other.is_down = notary.is_down = True
-        ring = make_ring(notaries=[notary.name, other.name])
-
-        async with asyncio.timeout(5):
-            assert await ring.missing_on(event(clock, notary), V11, [notary.name]) == {notary.name}
-
-    async def test_for_many_servers_a_notary_is_asked_first(self, make_ring, network, clock, notary):
-        ring = make_ring(notaries=[notary.name])
-        servers = [network.add(f"s{number}.example") for number in range(NOTARIES_FIRST_MIN)]
-        servers[0].hides = True
-        pdus = [(event(clock, server), [server.name]) for server in servers]
-
-        assert await ring.missing_on_each(pdus, V11) == [set()] * len(servers)
-        assert [name for name, _ in network.asked] == [notary.name, notary.name, servers[0].name]
-
-
 class TestMany:
     async def test_many_are_verified_as_one_is(self, ring, network, clock):
         a, b = network.servers[A], network.servers[B]
         several = [
-            (event(clock, a), [A]), (event(clock, a, b), [A, B]), (event(clock, a), [A, B]),
-            (event(clock, a) | {"depth": 9}, [A]), (event(clock), []),
+            (signed_event(clock, a), [A]),
+            (signed_event(clock, a, b), [A, B]),
+            (signed_event(clock, a), [A, B]),
+            (signed_event(clock, a) | {"depth": 9}, [A]), (signed_event(clock), []),
         ] * 50  # fmt: skip
 
         alone = [await ring.missing_on(pdu, V11, signers) for pdu, signers in several]
@@ -346,7 +176,7 @@ class TestMany:
         table = KeysInMemory()
         ring = make_ring(table=table)
         servers = [network.add(f"s{number}.example") for number in range(30)]
-        several = [(event(clock, server), [server.name]) for server in servers for _ in range(3)]
+        several = [(signed_event(clock, server), [server.name]) for server in servers for _ in range(3)]
 
         assert await ring.missing_on_each(several, V11) == [set()] * 90
         assert len(network.asked) == 30
@@ -386,13 +216,13 @@ class TestRequests:
         a = network.servers[A]
         a.is_down = True
         for _ in range(12):
-            await ring.missing_on(event(clock, a), V11, [A])
+            await ring.missing_on(signed_event(clock, a), V11, [A])
             clock.advance(FAILED_MS_MAX // 2)
-        await ring.missing_on(event(clock, a), V11, [A])
+        await ring.missing_on(signed_event(clock, a), V11, [A])
         a.is_down = False
         signature = decode_base64(a.key.sign(b"m"))
 
-        assert await ring.missing_on(event(clock, a), V11, [A]) == {A}
+        assert await ring.missing_on(signed_event(clock, a), V11, [A]) == {A}
         clock.advance(ASKED_AGAIN_MS_MIN)
         assert await ring.verify_request(A, a.key.key_id, b"m", signature)
 
