@@ -1,5 +1,7 @@
-"""Whole servers that speak with each other without a wire: requests go from the client of one, as it would sign
-them, to the dispatcher of another."""
+"""Whole servers that speak with each other without a wire.
+
+What the client of one asks goes to the dispatcher of another, with nothing between them but a name.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -61,7 +63,7 @@ class WireClient:
             raise Unavailable(f"{destination} does not answer.")
         self._wire.asked.append((self._origin, destination, method, path))
         target = f"{path}?{urlencode(query, doseq=True)}" if query else path
-        body = b"" if content is None else orjson.dumps(content)
+        body = content if isinstance(content, bytes) else b"" if content is None else orjson.dumps(content)
         response = await server.dispatcher.respond(
             RawRequest(method, target.encode(), {ORIGIN: self._origin}, body, "127.0.0.1")
         )
@@ -112,7 +114,8 @@ class FederatedServer(RoomsServer):
         return replace(
             nowhere, servers=_BelievesOrigins(), identity=identity, client=client,
             ports=RemotePorts(RemoteEvents(client), identity.key_ring, nowhere.ports.policy),
-            keys=FederationKeys(client), waiting=waiting, devices=waiting.outbox, joins=FederatedJoins(client), directory=RemoteAliases(client),
+            keys=FederationKeys(client), waiting=waiting, devices=waiting.outbox,
+            joins=FederatedJoins(client), directory=RemoteAliases(client),
         )  # fmt: skip
 
     async def endpoints_for_servers(self, runtime, outgoing):

@@ -11,8 +11,8 @@ from storage.tables.rooms import Rooms
 from storage.tables.state import State
 from storage.tables.state_groups import StateGroups
 from storage.tables.transactions import Transactions
+from tests.doubles.federated_pair import hal, here, tess, there, wire  # noqa: F401 - fixtures
 from tests.doubles.federated_rooms import Network, RoomsOfServer
-from tests.doubles.federated_servers import FederatedServer, Wire
 from tests.doubles.rooms import RoomsServer
 
 
@@ -85,34 +85,3 @@ async def b(make_database, network):
     server = await RoomsOfServer("b.example", await make_database(), network).start()
     yield server
     await server.stop()
-
-
-@pytest.fixture
-async def wire():
-    return Wire()
-
-
-@pytest.fixture
-async def here(database, tmp_path, wire):
-    """Start the server whose users do things to rooms of the other."""
-    server = await FederatedServer("here.example", database, tmp_path / "here", wire).start()
-    yield server
-    await server.close()
-
-
-@pytest.fixture
-async def there(make_database, tmp_path, wire):
-    """Start the other server, which a room is on."""
-    server = await FederatedServer("there.example", await make_database(), tmp_path / "there", wire).start()
-    yield server
-    await server.close()
-
-
-@pytest.fixture
-async def hal(here):
-    return await here.user("hal")
-
-
-@pytest.fixture
-async def tess(there):
-    return await there.user("tess")

@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.doubles.federated_servers import until
+
 VERSIONS = ("1", "6", "10", "11", "12")
 JOINED = "/_matrix/federation/v2/send_join/"
 
@@ -208,6 +210,11 @@ async def test_where_nobody_of_ours_may_vouch_somebody_elsewhere_does(here, hal,
     for user in (hal, ida):
         await join(user, space)
     await join(hal, room)
+
+    async def is_known_there():
+        return ida.user_id in await members(tess, space)
+
+    await until(is_known_there)
     wire.asked.clear()
 
     assert (await join(ida, room))[0] == 200

@@ -1,0 +1,1 @@
+from tests.doubles.federated_pair import hal, here, tess, there, wire  # noqa: F401 - fixtures
