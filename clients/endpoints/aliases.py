@@ -5,10 +5,12 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#room-aliases
 
 import msgspec
 
+from homeserver.core.errors import InvalidParam
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.aliases import Directory
+from homeserver.rooms.room_names import RoomNames
 
 __all__ = ["AliasBody", "AliasesEndpoints"]
 
@@ -24,8 +26,9 @@ class AliasBody(msgspec.Struct):
 class AliasesEndpoints:
     """`…/directory/room/{roomAlias}` and `…/rooms/{roomId}/aliases`."""
 
-    def __init__(self, *, directory: Directory, server_name: str) -> None:
+    def __init__(self, *, directory: Directory, names: RoomNames, server_name: str) -> None:
         self._directory = directory
+        self._names = names
         self._server_name = server_name
 
     @endpoint(
@@ -48,8 +51,11 @@ class AliasesEndpoints:
     )
     async def get_alias(self, request: Request) -> Response:
         """Find the room that an alias stands for."""
-        room_id = await self._directory.find(request.parameters["roomAlias"])
-        return json_response({"room_id": room_id, "servers": [self._server_name]})
+        alias = request.parameters["roomAlias"]
+        if not alias.startswith("#"):
+            raise InvalidParam("An alias begins with #.")
+        room_id, servers = await self._names.find(alias)
+        return json_response({"room_id": room_id, "servers": servers or [self._server_name]})
 
     @endpoint(
         "DELETE",

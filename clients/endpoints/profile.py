@@ -31,7 +31,7 @@ class ProfileEndpoints:
     )
     async def get_profile(self, request: Request) -> Response:
         """Tell every field of a profile."""
-        return json_response(await self._profiles.get(_user_id(request)))
+        return json_response(await self._profiles.show(_user_id(request)))
 
     @endpoint(
         "GET",
@@ -43,7 +43,7 @@ class ProfileEndpoints:
     async def get_field(self, request: Request) -> Response:
         """Tell one field of a profile."""
         key = request.parameters["keyName"]
-        profile = await self._profiles.get(_user_id(request))
+        profile = await self._profiles.show(_user_id(request))
         if key not in profile:
             raise NotFound(f"The profile has no field {key}.")
         return json_response({key: profile[key]})

@@ -12,6 +12,7 @@ from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.directory import DirectoryRequest, PublishedRooms
+from homeserver.rooms.remote_directory import RemotePublishedRooms
 
 __all__ = ["PublicRoomsBody", "RoomDirectoryEndpoints", "VisibilityBody"]
 
@@ -51,12 +52,17 @@ class RoomDirectoryEndpoints:
 
     Args:
         published: the directory.
+        elsewhere: those of other servers; None: this one speaks with no other.
         server_name: ours.
         requires_login: whether only users may read it.
     """
 
-    def __init__(self, *, published: PublishedRooms, server_name: str, requires_login: bool) -> None:
+    def __init__(
+        self, *, published: PublishedRooms, elsewhere: RemotePublishedRooms | None, server_name: str,
+        requires_login: bool,
+    ) -> None:  # fmt: skip
         self._published = published
+        self._elsewhere = elsewhere
         self._server_name = server_name
         self._requires_login = requires_login
 
@@ -94,9 +100,9 @@ class RoomDirectoryEndpoints:
     async def get_public_rooms(self, request: Request) -> Response:
         """Read a page of the directory."""
         self._check_login(request)
-        self._check_server(request)
         limit = request.query_integer("limit", ROOMS_OF_PAGE_DEFAULT)
-        return await self._page(DirectoryRequest(_limit(limit), request.query_maybe("since") or None))
+        since = request.query_maybe("since") or None
+        return await self._page(request, DirectoryRequest(_limit(limit), since))
 
     @endpoint(
         "POST",
@@ -106,7 +112,6 @@ class RoomDirectoryEndpoints:
     )
     async def query_public_rooms(self, request: Request) -> Response:
         """Look for rooms in the directory."""
-        self._check_server(request)
         body: PublicRoomsBody = request.body
         wanted = body.filter or DirectoryFilter()
         if len(wanted.generic_search_term or "") > SEARCH_TERM_CHARACTERS_MAX:
@@ -116,17 +121,25 @@ class RoomDirectoryEndpoints:
         if body.include_all_networks and body.third_party_instance_id:
             raise InvalidParam("Ask either for all networks or for one.")
         return await self._page(
+            request,
             DirectoryRequest(
                 ROOMS_OF_PAGE_DEFAULT if body.limit is None else _limit(body.limit),
                 body.since or None,
                 wanted.generic_search_term,
                 wanted.room_types,
                 body.third_party_instance_id or None,
-            )
+            ),
         )
 
-    async def _page(self, request: DirectoryRequest) -> Response:
-        page = await self._published.page(request)
+    async def _page(self, request: Request, asked: DirectoryRequest) -> Response:
+        server_name = request.query_maybe("server")
+        if not server_name or server_name == self._server_name:
+            page = await self._published.page(asked)
+        elif self._elsewhere is None:
+            raise NotFound("This server speaks with no other: leave out server.")
+        else:
+            _ = request.requester  # others are not asked for whoever comes along
+            page = await self._elsewhere.page(server_name, asked)
         answer: dict[str, Any] = {"chunk": page.chunk, "total_room_count_estimate": page.total}
         if page.next_batch is not None:
             answer["next_batch"] = page.next_batch
@@ -137,13 +150,6 @@ class RoomDirectoryEndpoints:
     def _check_login(self, request: Request) -> None:
         if self._requires_login:
             _ = request.requester  # raises where there is none
-
-    def _check_server(self, request: Request) -> None:
-        server_name = request.query_maybe("server")
-        if server_name and server_name != self._server_name:
-            raise NotFound(
-                "This server cannot read the room directories of other servers yet: leave out server."
-            )
 
 
 def _limit(limit: int) -> int:

@@ -35,4 +35,5 @@ class RoomSummaryEndpoints:
     async def get_room_summary(self, request: Request) -> Response:
         """Read the summary of a room."""
         requester = request.requester if self._requires_login else request.maybe_requester
-        return json_response(await self._summaries.read(requester, request.parameters["roomIdOrAlias"]))
+        room, via = request.parameters["roomIdOrAlias"], request.query.get("via", [])
+        return json_response(await self._summaries.read(requester, room, via))

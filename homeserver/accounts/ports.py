@@ -6,11 +6,24 @@ from typing import Any, Protocol
 from storage.tables.device_lists import Noted
 
 __all__ = [
-    "AnnounceDeviceLists", "Departures", "Erasures", "OutgoingRequests", "ProfilePropagation", "SingleSignOn",
+    "AnnounceDeviceLists", "Departures", "Erasures", "OutgoingRequests", "ProfilePropagation",
+    "RemoteProfiles", "SingleSignOn",
 ]  # fmt: skip
 
 AnnounceDeviceLists = Callable[[Sequence[Noted]], Coroutine[Any, Any, None]]
 """Tells those who share rooms with users that the devices of these changed, as was noted and committed."""
+
+
+class RemoteProfiles(Protocol):
+    """Asks other servers for profiles."""
+
+    def profile(self, server: str, user_id: str) -> Coroutine[Any, Any, Mapping[str, Any]]:
+        """The profile of a user, unchecked.
+
+        Raises:
+            RemoteRefused: the server does not tell it, or there is no such user.
+            Unavailable: the server does not answer.
+        """
 
 
 class Departures(Protocol):

@@ -11,6 +11,7 @@ import orjson
 
 from homeserver.accounts.ports import ProfilePropagation
 from homeserver.accounts.registration import DISPLAY_NAME_CHARACTERS_MAX
+from homeserver.accounts.remote_profiles import KnownRemoteProfiles
 from homeserver.accounts.text import check_text
 from homeserver.core.errors import BadJson, InvalidParam, KeyTooLarge, NotFound, ProfileTooLarge
 from homeserver.core.identifiers import is_namespaced_identifier
@@ -39,10 +40,19 @@ def _as_object(row: ProfileRow) -> dict[str, Any]:
 
 
 class Profiles:
-    """Reads the profiles of this server's users."""
+    """Reads the profiles of this server's users; and for clients those of others.
 
-    def __init__(self, *, database: Database, server_name: str) -> None:
+    Args:
+        database: where they are.
+        server_name: ours.
+        elsewhere: asks other servers; None: this one speaks with no other.
+    """
+
+    def __init__(
+        self, *, database: Database, server_name: str, elsewhere: KnownRemoteProfiles | None = None
+    ) -> None:
         self._database = database
+        self._elsewhere = elsewhere
         self._server_name = server_name
 
     async def profile_of(self, user_id: str) -> dict[str, Any]:
@@ -60,6 +70,18 @@ class Profiles:
         if row is None:
             raise NotFound("There is no such user on this server.")
         return _as_object(row)
+
+    async def show(self, user_id: str) -> dict[str, Any]:
+        """Every field that is set, of whichever server's user.
+
+        Raises:
+            Forbidden: the user's server does not tell.
+            NotFound: there is no such user.
+            Unavailable: the user's server does not answer.
+        """
+        if self._elsewhere is None or user_id.partition(":")[2] == self._server_name:
+            return await self.get(user_id)
+        return await self._elsewhere.get(user_id)
 
     async def _find(self, user_id: str) -> ProfileRow | None:
         if user_id.partition(":")[2] != self._server_name or "\0" in user_id:

@@ -111,7 +111,9 @@ def build_rooms(
         creation=entry.creation,
         directory=directory,
         entry=entry,
-        finding=build_finding(runtime, storage, directory=directory, registry=registry, sight=sight),
+        finding=build_finding(
+            runtime, storage, directory=directory, registry=registry, sight=sight, outgoing=outgoing
+        ),
         history=history,
         initial_sync=InitialSync(
             sight=sight, state_reads=state_reads, history=history.history, events=tables.events,

@@ -229,7 +229,9 @@ def _oauth(
 def _rooms(
     configuration: Configuration, rooms: RoomServices, delayed_events: DelayedEvents
 ) -> Iterator[object]:
-    yield AliasesEndpoints(directory=rooms.directory, server_name=configuration.server_name)
+    yield AliasesEndpoints(
+        directory=rooms.directory, names=rooms.entry.remote.names, server_name=configuration.server_name
+    )
     yield from _history(rooms.history, rooms.redacted_reads)
     yield MembersEndpoints(members=rooms.members)
     yield CreateRoomEndpoints(creation=rooms.creation)
@@ -253,8 +255,9 @@ def _finding(configuration: Configuration, finding: FindingServices) -> Iterator
     yield MutualRoomsEndpoints(mutual_rooms=finding.mutual_rooms)
     yield ReportsEndpoints(reporting=finding.reporting)
     yield RoomDirectoryEndpoints(
-        published=finding.published, server_name=configuration.server_name, requires_login=requires_login
-    )
+        published=finding.published, elsewhere=finding.published_elsewhere,
+        server_name=configuration.server_name, requires_login=requires_login,
+    )  # fmt: skip
     yield RoomSummaryEndpoints(summaries=finding.summaries, requires_login=requires_login)
     yield SpaceHierarchyEndpoints(hierarchy=finding.hierarchy)
 

@@ -14,6 +14,7 @@ from homeserver.app.build import Services
 from homeserver.app.build_entry import EntryServices
 from homeserver.app.build_federation import FederationServices
 from homeserver.app.build_outgoing import Outgoing
+from homeserver.app.build_queries import query_owners
 from homeserver.app.storage import Runtime
 from homeserver.app.version import VERSION
 from homeserver.config.model import Configuration
@@ -53,6 +54,12 @@ def federation_owners(
     yield from federation.received
     yield from _identity(configuration, runtime, outgoing)
     yield from _membership(configuration.server_name, services.rooms.entry)
+    finding = services.rooms.finding
+    yield from query_owners(
+        configuration.server_name, profiles=services.profiles, directory=services.rooms.directory,
+        published=finding.published, hierarchy=finding.hierarchy_for_servers,
+        room_servers=federation.room_servers,
+    )  # fmt: skip
     keys = services.keys
     yield DeviceKeysForServers(
         device_keys=keys.device_keys, one_time_keys=keys.one_time_keys, sharing=keys.sharing,

@@ -8,7 +8,8 @@ from homeserver.core.room_versions import RoomVersionRules
 
 __all__ = [
     "IgnoredUsersReader", "InvitePermissionReader", "PersonalSettings", "PolicyServers", "ProfileReader",
-    "RemoteDirectory", "RemoteHistory", "RemoteJoins", "RemoteServers", "Signatures",
+    "RemoteDirectory", "RemoteHistory", "RemoteJoins", "RemotePublicRooms", "RemoteServers", "RemoteSpaces",
+    "Signatures",
 ]  # fmt: skip
 
 
@@ -102,6 +103,34 @@ class RemoteHistory(Protocol):
         self, server: str, room_id: str, *, timestamp_ms: int, direction: Literal["f", "b"]
     ) -> Coroutine[Any, Any, tuple[str, int] | None]:
         """The event that is nearest to a time, and its own time; None: the server knows of none there."""
+
+
+class RemotePublicRooms(Protocol):
+    """Reads the room directories of other servers. What they answer is unchecked.
+
+    Raises from every method:
+        RemoteRefused: the server says no.
+        Unavailable: the server does not answer.
+    """
+
+    def public_rooms(
+        self, server: str, request: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Mapping[str, Any]]:
+        """A page of it, asked for with the body that the specification has for that."""
+
+
+class RemoteSpaces(Protocol):
+    """Asks other servers what rooms show of themselves. What they answer is unchecked.
+
+    Raises from every method:
+        RemoteRefused: the server says no.
+        Unavailable: the server does not answer.
+    """
+
+    def hierarchy(
+        self, server: str, room_id: str, *, suggested_only: bool
+    ) -> Coroutine[Any, Any, Mapping[str, Any]]:
+        """A room, and the children that it has as a space."""
 
 
 class RemoteServers(Protocol):

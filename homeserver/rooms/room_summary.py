@@ -23,7 +23,8 @@ from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import parse_room_id
 from homeserver.core.requester import Requester
 from homeserver.core.room_versions import RoomVersionRules, rules_for
-from homeserver.rooms.aliases import Directory
+from homeserver.rooms.remote_summaries import RemoteSummaryReader
+from homeserver.rooms.room_names import VIA_MAX, RoomNames
 from storage.interning import Interning
 from storage.tables.room_cards import RoomCardRow, RoomCards
 from storage.tables.shared_rooms import SharedRooms
@@ -197,6 +198,18 @@ class RoomSummaries:
             return {}
         return await self._shared_rooms.memberships(users[user_id], room_ids)
 
+    async def shown_to_server(self, server: str, room_ids: Sequence[str]) -> dict[str, RoomSummary]:
+        """Make the summaries of those rooms that a user of a server could see, by room ID."""
+        summaries = await self.known(room_ids)
+        closed = [one for one in summaries.values() if not one.is_open]
+        asked = {room_id for one in closed for room_id in (one.room_id, *one.allowed_room_ids)}
+        memberships = await self._shared_rooms.memberships_of_server(server, list(asked)) if asked else {}
+        return {
+            room_id: summary
+            for room_id, summary in summaries.items()
+            if summary.shows_itself_to(memberships.get(room_id), memberships)
+        }
+
     async def shown_to(self, user_id: str, room_ids: Sequence[str]) -> dict[str, RoomSummary]:
         """Make the summaries of those rooms that show themselves to a user, by room ID."""
         summaries = await self.known(room_ids)
@@ -215,21 +228,32 @@ class SummaryReader:
 
     Args:
         summaries: makes it.
-        directory: finds rooms by alias.
+        names: finds rooms by alias.
+        elsewhere: rooms that are not here.
     """
 
-    def __init__(self, *, summaries: RoomSummaries, directory: Directory) -> None:
+    def __init__(
+        self, *, summaries: RoomSummaries, names: RoomNames, elsewhere: RemoteSummaryReader
+    ) -> None:
         self._summaries = summaries
-        self._directory = directory
+        self._names = names
+        self._elsewhere = elsewhere
 
-    async def read(self, requester: Requester | None, room: str) -> dict[str, Any]:
+    async def read(
+        self, requester: Requester | None, room: str, via: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Read the summary of a room, given its ID or an alias; `requester` is None for one without login.
+
+        Args:
+            requester: who asks.
+            room: ID or alias.
+            via: servers that may know it.
 
         Raises:
             InvalidParam: it is neither.
             NotFound: there is no such room here, or it does not show itself: which of them is not told.
         """
-        room_id = await self._room_id(room)
+        room_id, servers = await self._find(room, via)
         summary = (await self._summaries.known([room_id])).get(room_id)
         if summary is not None and requester is None and summary.is_open:
             return summary.body()
@@ -238,13 +262,20 @@ class SummaryReader:
             memberships = await self._summaries.memberships(requester.user_id, asked)
             if summary.shows_itself_to(memberships.get(room_id), memberships):
                 return {**summary.body(), "membership": memberships.get(room_id, LEAVE)}
+        if summary is None and requester is not None:  # others are not asked for whoever comes along
+            found = await self._elsewhere.find(room_id, servers)
+            if found is not None:
+                asked = [room_id, *found.allowed_room_ids]
+                memberships = await self._summaries.memberships(requester.user_id, asked)
+                if found.shows_itself_to(memberships):
+                    return {**found.body, "membership": memberships.get(room_id, LEAVE)}
         raise NotFound("There is no such room, or it shows itself to its members only.")
 
-    async def _room_id(self, room: str) -> str:
+    async def _find(self, room: str, via: Sequence[str]) -> tuple[str, Sequence[str]]:
         if room.startswith("#"):
-            return await self._directory.find(room)
+            return await self._names.find(room, via)
         try:
             parse_room_id(room)
         except ValueError as error:
             raise InvalidParam(f"Give a room ID or an alias. {error}") from None
-        return room
+        return room, via[:VIA_MAX]

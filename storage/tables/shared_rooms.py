@@ -32,6 +32,17 @@ class SharedRooms:
         )  # fmt: skip
         return dict(rows)
 
+    async def memberships_of_server(self, server: str, room_ids: Sequence[str]) -> dict[str, str]:
+        """Read in which of these rooms a user of a server is, or else is invited or knocks: by room ID."""
+        rows = await self._database.fetch(
+            "SELECT room_id, max(CASE membership WHEN 'join' THEN 3 WHEN 'invite' THEN 2 ELSE 1 END)"
+            " FROM rooms JOIN memberships USING (room_nid) JOIN interned_users ON nid = user_nid"
+            " WHERE room_id = ANY(%b::text[]) AND membership IN ('join', 'invite', 'knock')"
+            " AND substr(text, strpos(text, ':') + 1) = %b GROUP BY room_id",
+            list(room_ids), server,
+        )  # fmt: skip
+        return {room_id: ("knock", "invite", "join")[best - 1] for room_id, best in rows}
+
     async def joined_by_both(
         self, user_nid: int, other_nid: int, *, after_room_nid: int, limit: int
     ) -> list[tuple[int, str]]:
