@@ -4,7 +4,6 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#transactions
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -120,9 +119,13 @@ class Building:
         users: dict[str, int] = {}
         count = min(DEVICE_LISTS_PER_TRANSACTION_MAX, (limit + 1) // 2)  # each may take two EDUs
         for user_id, position in list(islice(queue.users.items(), count)):
+            try:
+                told = await self._device_lists.list_for_server(user_id)
+            except NotFound:
+                queue.user_told(user_id)
+                continue
             users[user_id] = position
-            with suppress(NotFound):
-                edus += _device_list_edus(position, dict(await self._device_lists.list_for_server(user_id)))
+            edus += _device_list_edus(position, dict(told))
         return edus, users
 
 

@@ -87,20 +87,23 @@ class Delivery:
         self._observer = observer
         self._linger_ms = linger_ms
 
-    async def deliver(self, queue: Queue, transactions_max: int) -> None:
-        """Send what waits until nothing does, the server does not answer, or its turn is over.
+    async def deliver(self, queue: Queue, transactions_max: int) -> bool:
+        """Send what waits until nothing does, the server does not answer, or its turn is over: True.
 
         Raises:
             Unavailable: our own database does not answer.
         """
         for count in range(transactions_max):
             if not self._destinations.is_due(queue.name):
-                return
+                return False
             if count and self._linger_ms:
                 await asyncio.sleep(self._linger_ms / 1000)
             transaction = queue.in_flight or await self._building.next_transaction(queue)
-            if transaction is None or not await self._send(queue, transaction):
-                return
+            if transaction is None:
+                return bool(queue.behind)  # many rooms in a row had nothing
+            if not await self._send(queue, transaction):
+                return False
+        return True
 
     async def _send(self, queue: Queue, transaction: Transaction) -> bool:
         """Send a transaction; whether to go on."""

@@ -198,10 +198,14 @@ class Queue:
                     self.caught_up(queued.room_id)
         for user_id, position in sent.users.items():
             if self.users.get(user_id) == position:
-                del self.users[user_id]
-                if user_id in self._users_noted:
-                    self._users_noted.discard(user_id)
-                    self._users_done.add(user_id)
+                self.user_told(user_id)
+
+    def user_told(self, user_id: str) -> None:
+        """Nothing is left to tell of a user's devices."""
+        del self.users[user_id]
+        if user_id in self._users_noted:
+            self._users_noted.discard(user_id)
+            self._users_done.add(user_id)
 
     def caught_up(self, room_id: str) -> None:
         """The server lacks no event of a room any more."""
@@ -241,11 +245,11 @@ class Queue:
     @property
     def lowest_live(self) -> int | None:
         """The lowest position of what a crash would make forgotten, once `notes` are stored."""
-        return min(self._live_positions(self.behind), default=None)
+        return min(self._live_positions(), default=None)
 
     def lowest_unnoted(self) -> int | None:
         """The lowest position of what a crash would make forgotten."""
-        held = self._live_positions(self.behind)
+        held = self._live_positions()
         held += [one.start for one in self.behind.values() if not one.is_noted]
         held += [at for user_id, at in self.users.items() if user_id not in self._users_noted]
         return min(held, default=None)
@@ -286,8 +290,11 @@ class Queue:
                 behind.start = min(behind.start, queued.position)
                 behind.latest = max(behind.latest, queued.position)
 
-    def _live_positions(self, but_rooms: Collection[str] = ()) -> list[int]:
+    def _live_positions(self) -> list[int]:
         positions = [self.live[0].position] if self.live else []
         if self.in_flight is not None:
-            positions += [one.position for one in self.in_flight.events if one.room_id not in but_rooms]
+            for one in self.in_flight.events:
+                behind = self.behind.get(one.room_id)
+                if behind is None or one.position < behind.start:
+                    positions.append(one.position)
         return positions

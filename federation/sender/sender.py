@@ -73,6 +73,8 @@ class Sender:
         self._is_region = is_region
         self._queues: dict[str, Queue] = {}
         self._running: set[str] = set()
+        self._called: set[str] = set()  # something came for them while they are sent to
+        self._places_taken = 0
         self._ready: dict[str, None] = {}  # servers whose turn comes when that of another is over
         self._tasks = Tasks(observer)
         self._seen = 0
@@ -113,6 +115,9 @@ class Sender:
         with suppress(Unavailable):  # the next time, then
             while await self._note():
                 pass
+        for name in [name for name, queue in self._queues.items() if queue.is_empty]:
+            if name not in self._running:
+                del self._queues[name]
 
     def follow(self, changes: Sequence[Change]) -> None:
         """Take in what was committed."""
@@ -149,13 +154,19 @@ class Sender:
     def wake(self, name: str) -> None:
         """Send to a server what waits for it, unless that goes on already, or it is not to be asked now."""
         queue = self._queues.get(name)
-        if queue is None or name in self._running or not self._is_open or not queue.has_work:
+        if queue is None or not self._is_open or not queue.has_work:
+            return
+        if name in self._running:
+            self._called.add(name)
             return
         if not self._destinations.is_due(name):
             return
-        if len(self._running) >= DELIVERIES_MAX and not self._is_region(name):
-            self._ready[name] = None
-            return
+        is_region = self._is_region(name)
+        if not is_region:
+            if self._places_taken >= DELIVERIES_MAX:
+                self._ready[name] = None
+                return
+            self._places_taken += 1
         self._ready.pop(name, None)
         self._running.add(name)
         self._tasks.start(self._deliver(queue), f"sending to {name}")
@@ -176,19 +187,22 @@ class Sender:
                 pass
 
     async def _deliver(self, queue: Queue) -> None:
+        has_more = False
+        self._called.discard(queue.name)
         try:
-            await self._delivery.deliver(queue, TRANSACTIONS_PER_TURN_MAX)
+            has_more = await self._delivery.deliver(queue, TRANSACTIONS_PER_TURN_MAX)
         except Unavailable as error:  # our own database: `wake_due` tries again
             self._observer(Failure(error))
             return
         finally:
             self._running.discard(queue.name)
+            self._places_taken -= not self._is_region(queue.name)
             if self._ready:
                 name = next(iter(self._ready))
                 del self._ready[name]
                 self.wake(name)
-        # What came in the last moment; and who has had their turn goes on after those who wait.
-        asyncio.get_running_loop().call_soon(self.wake, queue.name)
+        if has_more or queue.name in self._called:  # who has had their turn goes on after those who wait
+            asyncio.get_running_loop().call_soon(self.wake, queue.name)
 
     def _take_event(self, servers: Iterable[str], change: EventChange) -> None:
         queued = QueuedEvent(change.position, change.room_id, change.event)
@@ -229,8 +243,6 @@ class Sender:
         await self._store(write, plan.position)
         for queue, notes in plan.notes:
             queue.noted(notes)
-            if queue.is_empty and queue.name not in self._running and self._queues.get(queue.name) is queue:
-                del self._queues[queue.name]
         return not is_all
 
     async def _store(self, write: Write, position: int) -> None:

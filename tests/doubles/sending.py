@@ -81,7 +81,7 @@ class OtherServers:
         if destination in self.loses_answers:
             self.destinations.failed(destination)
             raise Unavailable(f"{destination} was cut off.")
-        return {event_id: error for event_id, error in self.errors.items() if event_id.encode() in body}
+        return dict(self.errors)
 
     def bodies(self, destination):
         return [json.loads(body) for name, _, body in self.taken if name == destination]

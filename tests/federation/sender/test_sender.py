@@ -253,11 +253,12 @@ async def test_a_server_that_does_not_know_us_is_left_alone_and_asked_again(serv
 async def test_what_a_server_says_against_an_event_is_observed(server, room_id):
     server.others.gate = asyncio.Event()
     said = await server.say(room_id, ALICE)
-    server.others.errors = {said.event_id: "Not allowed."}
+    server.others.errors = {said.event_id: "Not allowed.", "$other": "Not sent."}
     server.others.gate.set()
     await server.settle()
 
-    assert PduRefused(B, said.event_id, "Not allowed.") in server.observations
+    refused = [one for one in server.observations if isinstance(one, PduRefused)]
+    assert refused == [PduRefused(B, said.event_id, "Not allowed.")]
     sent = [one for one in server.observations if isinstance(one, TransactionSent)]
     assert (sent[-1].destination, sent[-1].pdus, sent[-1].edus) == (B, 1, 0)
 
