@@ -26,7 +26,7 @@ from homeserver.app.build_ephemeral import EphemeralServices, build_ephemeral
 from homeserver.app.build_keys import KeyServices, build_keys
 from homeserver.app.build_oauth import OAuthServices, build_oauth
 from homeserver.app.build_outgoing import Outgoing, unfederated
-from homeserver.app.build_queries import build_remote_profiles
+from homeserver.app.build_queries import build_profiles
 from homeserver.app.build_rooms import RoomServices, build_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -106,9 +106,7 @@ async def build_services(
     server_name = configuration.server_name
     data_directory = DataDirectory(Path(configuration.data_directory), runtime.randomness)
     accounts = await build_accounts(configuration, runtime, storage, data_directory, stack)
-    profiles = Profiles(
-        database=database, server_name=server_name, elsewhere=build_remote_profiles(runtime, outgoing)
-    )
+    profiles = build_profiles(runtime, storage, outgoing, server_name)
     heeded = HeededAccountData(database)
     stack.callback(storage.bus.subscribe(heeded.take_in))
     account_data = AccountData(queries=database, journal=storage.journal)

@@ -22,7 +22,7 @@ __all__ = ["build_backfill"]
 
 
 def build_backfill(
-    runtime: Runtime, database: Database, registry: RoomRegistry, state_at: StateAt, *, ports: RemotePorts,
+    *, runtime: Runtime, database: Database, registry: RoomRegistry, state_at: StateAt, ports: RemotePorts,
     remote: RemoteHistory, is_near: Callable[[str], bool], tasks: Tasks,
 ) -> Backfill:  # fmt: skip
     """Make what fetches the past of rooms.

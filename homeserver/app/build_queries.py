@@ -9,7 +9,7 @@ from federation.server.queries import QueriesEndpoints
 from homeserver.accounts.profile import Profiles
 from homeserver.accounts.remote_profiles import KnownRemoteProfiles
 from homeserver.app.build_outgoing import Outgoing
-from homeserver.app.storage import Runtime
+from homeserver.app.storage import Runtime, Storage
 from homeserver.rooms.aliases import Directory
 from homeserver.rooms.directory import PublishedRooms
 from homeserver.rooms.hierarchy_for_servers import HierarchyForServers
@@ -18,15 +18,16 @@ from homeserver.rooms.remote_summaries import NoRemoteRooms, RemoteSummaries, Re
 from homeserver.rooms.room_servers import RoomServers
 
 __all__ = [
-    "build_remote_profiles", "build_remote_published", "build_remote_summaries", "query_owners",
+    "build_profiles", "build_remote_published", "build_remote_summaries", "query_owners",
 ]  # fmt: skip
 
 
-def build_remote_profiles(runtime: Runtime, outgoing: Outgoing) -> KnownRemoteProfiles | None:
-    """Make what asks for profiles."""
-    if outgoing.client is None:
-        return None
-    return KnownRemoteProfiles(remote=FederationQueries(outgoing.client), clock=runtime.clock)
+def build_profiles(runtime: Runtime, storage: Storage, outgoing: Outgoing, server_name: str) -> Profiles:
+    """Make what reads profiles, of users here and elsewhere."""
+    elsewhere = None
+    if outgoing.client is not None:
+        elsewhere = KnownRemoteProfiles(remote=FederationQueries(outgoing.client), clock=runtime.clock)
+    return Profiles(database=storage.database, server_name=server_name, elsewhere=elsewhere)
 
 
 def build_remote_published(outgoing: Outgoing) -> RemotePublishedRooms | None:

@@ -157,8 +157,9 @@ def _build_older(
     if outgoing.client is None:
         return NoOlderHistory()
     return build_backfill(
-        runtime, storage.database, registry, state_at, ports=outgoing.ports, tasks=tasks,
-        remote=RemoteEvents(outgoing.client), is_near=outgoing.regions.is_region,
+        runtime=runtime, database=storage.database, registry=registry, state_at=state_at,
+        ports=outgoing.ports, tasks=tasks, remote=RemoteEvents(outgoing.client),
+        is_near=outgoing.regions.is_region,
     )  # fmt: skip
 
 

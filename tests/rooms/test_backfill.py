@@ -84,8 +84,8 @@ class Reader:
             RemoteRooms(server.network, server.name), KnownKeys(server.network), AnyPolicy()
         )
         self.backfill = build_backfill(
-            runtime, database, server.registry, server.state_at, ports=ports, remote=self.remote,
-            is_near=lambda name: name in self.near, tasks=self.tasks,
+            runtime=runtime, database=database, registry=server.registry, state_at=server.state_at,
+            ports=ports, remote=self.remote, is_near=lambda name: name in self.near, tasks=self.tasks,
         )  # fmt: skip
         interning = Interning(database)
         sight = Sight(
