@@ -50,6 +50,7 @@ async def _transactions(
     intake = Intake(
         ingest=remote.receiving.ingest, outsiders=remote.outsiders, residency=remote.residency
     )
+    stack.callback(storage.bus.subscribe(intake.follow))
     queues = RoomQueues(
         receive=intake.receive, staging=Staging(queries=storage.database, clock=runtime.clock),
         refusals=refusals, observer=runtime.observer,

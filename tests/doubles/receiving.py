@@ -75,6 +75,7 @@ class ReceivingServer(RoomsOfServer):
             registry=self.registry, database=self.database, signatures=KnownKeys(self.network)
         )
         intake = Intake(ingest=self.ingest, outsiders=outsiders, residency=Residency(self.database))
+        self.published.followers = (*self.published.followers[:1], intake.follow)
         self.staging = Staging(queries=self.database, clock=self.clock)
         self.queues = RoomQueues(
             receive=receive or intake.receive, staging=self.staging, refusals=self.refusals,
