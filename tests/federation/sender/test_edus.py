@@ -1,4 +1,4 @@
-"""What is worth nothing later is told to the servers that it concerns while they answer; device lists always."""
+"""What is worth nothing later is told to servers while they answer; changes of devices are told always."""
 
 import asyncio
 
@@ -166,7 +166,7 @@ async def test_who_has_no_devices_left_is_told_as_well_and_who_is_gone_is_not(se
     await change_list(server, gone)
     await server.settle()
     assert len(server.others.edus(B, LISTS)) == 1
-    assert not server.sender.queues.get(B) or not server.sender.queues[B].users
+    assert not server.sender.queue(B).users
 
 
 async def test_changes_of_others_and_those_for_the_user_alone_are_not_told(server, room_id):
