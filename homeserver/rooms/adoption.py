@@ -72,6 +72,8 @@ class RoomAdoption:
         chain = named(auth_chain, rules)
         if row is None:
             await self._write_room(rules, room_nid, entry)
+        elif row.version != rules.version:
+            await self._correct_version(entry, rules)
         context = RoomContext(room_id, room_nid, rules, None)
         await self._outliers.store(context, [*pdus.values(), *chain.values()])
         stored = await self._events.by_ids({*pdus, *entry.auth_events})
@@ -104,6 +106,18 @@ class RoomAdoption:
         now_ms = self._registry.composer.now_ms()
         write.add(ROOM_INSERT, room_nid, entry.room_id, rules.version, creator_nid, now_ms, _NOT_PUBLIC)
         await asyncio.shield(self._registry.journal.append(write))
+
+    async def _correct_version(self, entry: Event, rules: RoomVersionRules) -> None:
+        """Give a room the version that its state says: whoever invited to it may have told another.
+
+        Raises:
+            Forbidden: it was here, so its version is known.
+        """
+        rooms = self._registry.rooms
+        await rooms.correct_version(entry.room_id, rules.version)
+        row = await rooms.find(entry.room_id)
+        if row is None or row.version != rules.version:
+            raise Forbidden("The room is known here to have another version.")
 
     async def _room(self, room_id: str, room_nid: int, rules: RoomVersionRules) -> RoomActor:
         """Find the actor of a room that is here already, or make one that knows nothing of it."""

@@ -192,6 +192,15 @@ class Rooms:
         )  # fmt: skip
         return [RoomRow(*row) for row in rows]
 
+    async def correct_version(self, room_id: str, version: str) -> None:
+        """Take note of the version of a room that was never here, and of which somebody told another one."""
+        await self._database.execute(
+            "UPDATE rooms SET version = %b WHERE room_id = %b AND NOT EXISTS"
+            " (SELECT FROM room_tips WHERE room_tips.room_nid = rooms.room_nid)",
+            version, room_id,
+        )  # fmt: skip
+        self._by_id.forget(room_id)
+
     async def set_public(self, room_id: str, *, is_public: bool) -> None:
         """List the room in the directory, or do not."""
         await self._database.execute(
