@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.content.server_acl import ServerAcl
 from homeserver.core.errors import Forbidden, Unavailable
 from homeserver.core.event.pdu import Event
@@ -43,6 +44,8 @@ MISSING_EVENTS_MAX = 50
 FETCHES_DEEP_MAX = 10
 """One after the other, each from where the last one ended, before a gap is bridged."""
 
+_CREATE: StateKey = ("m.room.create", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
@@ -63,6 +66,7 @@ class _Receipt:
     room: RoomActor
     fetches_deep: int
     is_relayed: bool = False
+    is_news: bool = False
     before: StateChain | None = None
     lacking: tuple[str, ...] = ()
 
@@ -86,6 +90,7 @@ class Ingest:
         remote: RemoteServers, signatures: Signatures, policy: PolicyServers,
     ) -> None:  # fmt: skip
         self._registry = placing.registry
+        self._graph = placing.graph
         self._placing = placing
         self._merging = merging
         self._gaps = gaps
@@ -155,11 +160,12 @@ class Ingest:
         self, server: str, room_id: str, event_id: str, pdu: Any, fetches_deep: int, *,
         is_relayed: bool = False,
     ) -> Verdict | Postponed | None:  # fmt: skip
-        known = await self._events.by_id(event_id)
+        room = await self._registry.actor(room_id)
+        is_news = not await self._graph.is_expected(room.room_nid, event_id)
+        known = None if is_news else await self._events.by_id(event_id)
         if known is not None and not known.flags & EventFlags.OUTLIER:
             return None
-        room = await self._registry.actor(room_id)
-        receipt = _Receipt(server, room, fetches_deep, is_relayed)
+        receipt = _Receipt(server, room, fetches_deep, is_relayed, is_news)
         try:
             verdict = await self._check(receipt, pdu)
             if isinstance(verdict, Dropped):
@@ -182,12 +188,12 @@ class Ingest:
         (numbers,) = await intern(
             self._registry.interning, [Draft(event.type, event.sender, {}, event.state_key)]
         )
-        nids = await self._events.nids_of(room.room_nid, event.auth_events)
+        nids = await self._events.nids_of(room.room_nid, event.auth_events) if event.is_state else {}
         return Arrival(
             event, verdict, receipt.before, numbers,
             auth_nids=tuple([nids[one] for one in event.auth_events if one in nids]),
             outlier_nid=None if known is None else known.position, lacking=receipt.lacking,
-            is_relayed=receipt.is_relayed,
+            is_relayed=receipt.is_relayed, is_news=receipt.is_news,
         )  # fmt: skip
 
     async def _check(self, receipt: _Receipt, pdu: Any) -> Verdict:
@@ -211,6 +217,9 @@ class Ingest:
                 return await self._auth_events(receipt, event)
             case NeedStateBefore(event, keys):
                 receipt.before = await self._state_before(receipt, event)
+                current = await self._registry.actor(room.room_id, *keys)
+                if _is_settled(current) and receipt.before.group == current.chain.group:
+                    return current.state.select(keys)
                 return await self._resolution.state_at.select(room.room_nid, receipt.before, keys)
             case NeedCurrentState(_, keys):
                 return (await self._registry.actor(room.room_id, *keys)).state.select(keys)
@@ -218,20 +227,36 @@ class Ingest:
                 return await self._policy.allows(event)
 
     async def _auth_events(self, receipt: _Receipt, event: Event) -> tuple[dict[str, Event], set[str]]:
-        stored = await self._events.by_ids(event.auth_events)
-        if len(stored) < len(set(event.auth_events)):
+        # Nearly always they are what the room has now.
+        found = await self._current_state(receipt, event)
+        asked = set(event.auth_events) - found.keys()
+        stored = await self._events.by_ids(asked)
+        if len(stored) < len(asked):
+            receipt.is_news = False
             await self._gaps.fetch_auth_events(receipt.server, receipt.room, event)
-            stored = await self._events.by_ids(event.auth_events)
-        missing = set(event.auth_events) - stored.keys()
+            stored = await self._events.by_ids(asked)
+        missing = asked - stored.keys()
         if missing:  # somebody may have them, so the event is not rejected for that
             raise _PastUnknownError(f"Nobody tells of its auth events {', '.join(sorted(missing))}.")
         rejected = {event_id for event_id, one in stored.items() if one.flags & EventFlags.REJECTED}
-        return {event_id: one.event for event_id, one in stored.items()}, rejected
+        return found | {event_id: one.event for event_id, one in stored.items()}, rejected
+
+    async def _current_state(self, receipt: _Receipt, event: Event) -> dict[str, Event]:
+        """Tell those auth events of an event that are in the current state, by their IDs."""
+        keys = auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content)
+        room = await self._registry.actor(receipt.room.room_id, *keys)
+        if not _is_settled(room):
+            return {}
+        state = room.state.select((_CREATE, *keys)).values()
+        return {one.event_id: one for one in state if one.event_id in event.auth_events}
 
     async def _state_before(self, receipt: _Receipt, event: Event) -> StateChain:
         room = receipt.room
         placed = await self._placed(room, event)
-        if len(placed) < len(set(event.prev_events)) and receipt.fetches_deep < FETCHES_DEEP_MAX:
+        is_lacking = len(placed) < len(set(event.prev_events))
+        if is_lacking:
+            receipt.is_news = False  # until what comes now may have to do with it
+        if is_lacking and receipt.fetches_deep < FETCHES_DEEP_MAX:
             await self._fetch_missing(receipt, event)
             placed = await self._placed(room, event)
         groups = set(placed.values())
@@ -243,10 +268,16 @@ class Ingest:
                 raise _PastUnknownError(error.error) from error
         create = room.create
         assert create is not None, "a stored room has been created"
+        if _is_settled(room) and groups == {room.chain.group}:
+            return room.chain
         return await self._resolution.resolve(room.room_nid, create, groups) if groups else StateChain()
 
     async def _placed(self, room: RoomActor, event: Event) -> dict[str, int]:
         """Tell the states after those predecessors of an event that have a place here."""
+        room = await self._registry.actor(room.room_id)
+        ends = {one.event.event_id: one.group for one in room.extremities} if _is_settled(room) else {}
+        if set(event.prev_events) <= ends.keys():
+            return {event_id: ends[event_id] for event_id in event.prev_events}
         stored = await self._events.by_ids(event.prev_events)
         return {
             event_id: one.group_after
@@ -271,6 +302,11 @@ class Ingest:
             await self._receive(
                 receipt.server, room.room_id, event_id, pdus[event_id], receipt.fetches_deep + 1
             )
+
+
+def _is_settled(room: RoomActor) -> bool:
+    """Whether what is in memory of a room is in storage, too."""
+    return room.last_commit is None
 
 
 class _PastUnknownError(Exception):

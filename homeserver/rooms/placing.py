@@ -59,6 +59,7 @@ class Arrival:
         lacking: IDs of those of its predecessors that have no place here.
         replaces_graph: all ends of the graph give way to it: the room was joined by way of another server.
         is_relayed: the other servers in the room hear of it from us.
+        is_news: nothing that is stored has to do with it.
     """
 
     event: Event
@@ -70,6 +71,7 @@ class Arrival:
     lacking: tuple[str, ...] = ()
     replaces_graph: bool = False
     is_relayed: bool = False
+    is_news: bool = False
 
     @property
     def changes_state(self) -> bool:
@@ -125,7 +127,7 @@ class Placing:
         self._state_at = state_at
         self._resolution = resolution
         self._events = events
-        self._graph = graph
+        self.graph = graph
         self._redactions = redactions
 
     async def place(self, arrival: Arrival) -> Accepted | SoftFailed | Rejected:
@@ -176,8 +178,12 @@ class Placing:
         verdict = Accepted(event) if is_believed else _by_current_state(room, arrival)
         plan = _Plan(
             room, extremities, chain, verdict,
-            await self._redactions.of(room, event, arrival.before, is_accepted=isinstance(verdict, Accepted)),
-            is_believed or await self._graph.is_named(room.room_nid, event.event_id),
+            await self._redactions.of(
+                room, event, arrival.before, is_accepted=isinstance(verdict, Accepted),
+                is_news=arrival.is_news,
+            ),
+            is_believed
+            or (not arrival.is_news and await self.graph.is_named(room.room_nid, event.event_id)),
         )  # fmt: skip
         if event.type in NEVER_SHOWN and not event.is_state:
             plan.redactions.flags |= EventFlags.WITHHELD
@@ -185,7 +191,7 @@ class Placing:
             return plan
         others: list[Extremity] = []
         if not arrival.replaces_graph:
-            behind = await self._behind(event)
+            behind = await self._behind(event, extremities)
             others = [one for one in extremities if one.event.event_id not in behind]
             others.sort(key=lambda one: one.event.depth)
         if not plan.is_behind:
@@ -214,9 +220,11 @@ class Placing:
             return False
         return await self._resolution.is_behind(room.room_nid, chain, nid)
 
-    async def _behind(self, event: Event) -> set[str]:
+    async def _behind(self, event: Event, extremities: tuple[Extremity, ...]) -> set[str]:
         """List an event's predecessors, and those that it has by way of events that are never ends."""
         behind = set(event.prev_events)
+        if behind <= {one.event.event_id for one in extremities}:
+            return behind
         level = behind
         for _ in range(_REFUSED_DEEP_MAX):
             stored = await self._events.by_ids(level)

@@ -76,13 +76,20 @@ class ReceivedRedactions:
         self._state_at = state_at
 
     async def of(
-        self, room: RoomActor, event: Event, before: StateChain, *, is_accepted: bool
+        self,
+        room: RoomActor,
+        event: Event,
+        before: StateChain,
+        *,
+        is_accepted: bool,
+        is_news: bool = False,
     ) -> RedactionsOfEvent:
-        """Tell what an event redacts, and what has redacted it before it came."""
+        """Tell what an event redacts, and what has redacted it before it came; nothing has if it is news."""
         found = RedactionsOfEvent()
         if event.redacts is not None and is_accepted:
             await self._find_target(room, event, before, found)
-        await self._find_waiting(room, event, found)
+        if not is_news:
+            await self._find_waiting(room, event, found)
         return found
 
     async def _find_target(

@@ -117,6 +117,19 @@ class Graph:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def is_expected(self, room_nid: int, event_id: str) -> bool:
+        """Say whether anything is known of an event: it is stored, or named, or a redaction waits for it."""
+        row = await self._database.fetch_one(
+            "SELECT EXISTS (SELECT 1 FROM event_ids WHERE event_ids.event_id = asked.event_id)"
+            " OR EXISTS (SELECT 1 FROM backward_extremities AS named"
+            " WHERE named.room_nid = asked.room_nid AND named.event_id = asked.event_id)"
+            " OR EXISTS (SELECT 1 FROM waiting_redactions AS waiting"
+            " WHERE waiting.room_nid = asked.room_nid AND waiting.redacts = asked.event_id)"
+            " FROM (SELECT %b::bigint AS room_nid, %b::text AS event_id) AS asked",
+            room_nid, event_id,
+        )  # fmt: skip
+        return bool(row and row[0])
+
     async def is_named(self, room_nid: int, event_id: str) -> bool:
         """Say whether an event that has no place here is named as a predecessor by an accepted one."""
         row = await self._database.fetch_one(
