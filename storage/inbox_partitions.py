@@ -1,4 +1,4 @@
-"""Makes the partitions of `to_device` before they are needed, and drops those that nobody will come for."""
+"""Makes the partitions of `device_inboxes` before they are needed, and drops those that nobody comes for."""
 
 import asyncio
 
@@ -11,7 +11,10 @@ from storage.tables import received_messages, to_device
 
 __all__ = ["TRANSACTIONS_KEPT_MS", "InboxPartitions"]
 
-TABLE = "to_device"
+TABLE = "device_inboxes"
+_EARLIER_TABLE = "to_device"
+"""Gets no more partitions, and loses those that it has."""
+
 TRANSACTIONS_KEPT_MS = 48 * 3_600_000
 """As long as those of events: a client tries again within minutes, or a day or so if its network is gone."""
 _INTERVAL_S = 3_600.0
@@ -57,5 +60,8 @@ class InboxPartitions:
             return []
         bound = position_at(now_ms - self._kept_ms)
         await to_device.expire_unparted(self._database, bound)
-        over = await partitions_over(self._database, TABLE, bound)
+        over = [
+            *await partitions_over(self._database, _EARLIER_TABLE, bound),
+            *await partitions_over(self._database, TABLE, bound),
+        ]
         return [one.name for one in over if await drop_partition(self._database, self._observer, one)]

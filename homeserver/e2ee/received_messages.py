@@ -4,7 +4,7 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#send-to-device-messaging
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from homeserver.core.canonical_json import encode_plain
@@ -17,7 +17,7 @@ from homeserver.runtime.observation import Observer
 from storage.journal import Journal, WriteRefused
 from storage.tables.queries import Queries
 from storage.tables.received_messages import RECEIVED_INSERT, is_received
-from storage.tables.to_device import MESSAGE_INSERT
+from storage.tables.to_device import MESSAGE_INSERT, devices_of
 from storage.write import Write
 
 __all__ = ["ReceivedMessages"]
@@ -73,9 +73,10 @@ class ReceivedMessages:
         addressed = await self._addressed(sender, event_type, messages)
         write = Write()
         position = self._journal.next_position()
-        write.rows += [(MESSAGE_INSERT, (position, *message)) for message in addressed]
+        write.rows += [(MESSAGE_INSERT, (position, nid, event)) for _, _, nid, event in addressed]
         write.add(RECEIVED_INSERT, position, origin, message_id)
-        write.changes.append(ToDeviceChange(position, addressed))
+        told = tuple([(user_id, device_id, event) for user_id, device_id, _, event in addressed])
+        write.changes.append(ToDeviceChange(position, told))
         try:
             await asyncio.shield(self._journal.append(write))
         except WriteRefused:
@@ -97,17 +98,17 @@ class ReceivedMessages:
 
     async def _addressed(
         self, sender: str, event_type: str, messages: Contents
-    ) -> tuple[tuple[str, str, bytes], ...]:
-        """Find out which devices get which event."""
-        devices = await self._devices_of(messages)
+    ) -> list[tuple[str, str, int, bytes]]:
+        """Find out which devices get which event: user ID, device ID, the device's number, the event."""
+        devices = await devices_of(self._queries, messages)
         if not devices:
-            return ()
+            return []
         ignoring = await self._ignoring.ignoring(sender, messages)
         head = b'{"type":%b,"sender":%b,"content":' % (encode_plain(event_type), encode_plain(sender))
         encoded: dict[int, bytes] = {}
-        found: list[tuple[str, str, bytes]] = []
+        found: list[tuple[str, str, int, bytes]] = []
         size_bytes = 0
-        for user_id, device_id in devices:
+        for user_id, device_id, nid in devices:
             contents = messages[user_id]
             content = contents.get(device_id, contents.get(ALL_DEVICES))
             if content is None or user_id in ignoring:
@@ -118,18 +119,12 @@ class ReceivedMessages:
             size_bytes += len(event)
             if len(event) > MESSAGE_BYTES_MAX or len(found) == MESSAGES_MAX or size_bytes > BYTES_MAX:
                 raise ValueError("The messages are too large, or too many.")
-            found.append((user_id, device_id, event))
+            found.append((user_id, device_id, nid, event))
         full = await self._sizes.full_among([each[:2] for each in found])
         if full:
             self._observer(InboxFull(len(full)))
             found = [each for each in found if each[:2] not in full]
-        return tuple(found)
-
-    async def _devices_of(self, messages: Contents) -> Sequence[tuple[str, str]]:
-        rows = await self._queries.fetch(
-            "SELECT user_id, device_id FROM devices WHERE user_id = ANY(%b::text[])", list(messages)
-        )
-        return [(user_id, device_id) for user_id, device_id in rows]
+        return found
 
 
 def _name(content: Mapping[str, Any], key: str) -> str:

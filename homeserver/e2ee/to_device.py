@@ -34,6 +34,7 @@ BYTES_PER_REQUEST_MAX = 33_554_432
 
 Messages = Mapping[str, Mapping[str, Any]]
 _Key = tuple[str, str, str, str]
+_Told = tuple[str, str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +130,15 @@ class ToDevice:
     async def _send(self, key: _Key, local: Messages, remote: Messages) -> None:
         user_id, device_id, event_type, transaction_id = key
         sender = (user_id, device_id)
-        devices = await to_device.devices_to_reach(
-            self._queries, sender, event_type, transaction_id, local
-        )
+        devices = await to_device.devices_to_reach(self._queries, sender, event_type, transaction_id, local)
         if devices is None:
             return
-        encoded = await self._addressed(user_id, event_type, local, devices)
+        told, nids = await self._addressed(user_id, event_type, local, devices)
         write = Write()
-        change = ToDeviceChange(self._journal.next_position(), encoded)
-        to_device.add(write, change, sender=sender, event_type=event_type, transaction_id=transaction_id)
+        change = ToDeviceChange(self._journal.next_position(), told)
+        to_device.add(
+            write, change, nids, sender=sender, event_type=event_type, transaction_id=transaction_id
+        )
         if remote:
             self._remote.send(write, user_id, event_type, remote)
         try:
@@ -166,16 +167,16 @@ class ToDevice:
         return local, remote
 
     async def _addressed(
-        self, sender: str, event_type: str, local: Messages, devices: Sequence[tuple[str, str]]
-    ) -> tuple[tuple[str, str, bytes], ...]:
-        """Find out which devices get which event."""
+        self, sender: str, event_type: str, local: Messages, devices: Sequence[to_device.Device]
+    ) -> tuple[tuple[_Told, ...], list[int]]:
+        """Find out which devices get which event, and what the numbers of these devices are."""
         if not devices:
-            return ()
+            return (), []
         ignoring = await self._ignoring.ignoring(sender, local)
         encode = _Encoder(sender, event_type)
-        found: list[tuple[str, str, bytes]] = []
+        found: dict[tuple[str, str], tuple[_Told, int]] = {}
         size_bytes = 0
-        for user_id, device_id in devices:
+        for user_id, device_id, nid in devices:
             contents = local[user_id]
             content = contents.get(device_id)
             if content is None:
@@ -189,12 +190,13 @@ class ToDevice:
                     f"One request sends at most {MESSAGES_PER_REQUEST_MAX} messages of together at most"
                     f" {BYTES_PER_REQUEST_MAX} bytes: send to fewer devices at once."
                 )
-            found.append((user_id, device_id, event))
-        full = await self._sizes.full_among([each[:2] for each in found])
+            found[user_id, device_id] = (user_id, device_id, event), nid
+        full = await self._sizes.full_among(found)
         if full:
             self._observer(InboxFull(len(full)))
-            found = [each for each in found if each[:2] not in full]
-        return tuple(found)
+            for device in full:
+                del found[device]
+        return tuple([told for told, _ in found.values()]), [nid for _, nid in found.values()]
 
 
 class _Encoder:

@@ -81,7 +81,7 @@ def decoded_body(kind: type[Any], body: bytes, depth_max: int) -> Any:
         body = b"{}"
     # Counting is far cheaper than walking, and few bodies hold so many brackets at all.
     value: Any = None
-    if body.count(b"{") + body.count(b"[") > depth_max:
+    if _has_more_brackets(body, depth_max):
         value = _loads(body)
         _check_depth(value, depth_max)
     if kind is dict:
@@ -126,9 +126,14 @@ def decoded_server_body(body: bytes) -> dict[str, Any]:
             raise NotJson("The body must be JSON in UTF-8.") from None
     if not isinstance(value, dict):
         raise BadJson("The body must be a JSON object.")
-    if body.count(b"{") + body.count(b"[") > SERVER_JSON_DEPTH_MAX:
+    if _has_more_brackets(body, SERVER_JSON_DEPTH_MAX):
         _check_depth(value, SERVER_JSON_DEPTH_MAX)
     return value
+
+
+def _has_more_brackets(body: bytes, count: int) -> bool:
+    objects = body.count(b"{")
+    return objects > count or objects + body.count(b"[") > count
 
 
 def _check_utf8(body: bytes) -> None:

@@ -50,7 +50,7 @@ def event(sender, content, event_type=TYPE):
 
 
 async def waiting(server):
-    (count,) = await server.database.fetch_one("SELECT count(*) FROM to_device")
+    (count,) = await server.database.fetch_one("SELECT count(*) FROM device_inboxes")
     return count
 
 

@@ -50,7 +50,9 @@ async def service(database, published):
 
 
 async def waiting(database):
-    return await database.fetch("SELECT user_id, device_id FROM to_device")
+    return await database.fetch(
+        "SELECT user_id, device_id FROM device_inboxes JOIN devices ON nid = device_nid"
+    )
 
 
 async def test_what_another_process_sent_in_the_same_moment_is_not_sent_again(service, database):
@@ -69,11 +71,11 @@ async def test_what_another_process_sent_in_the_same_moment_is_not_sent_again(se
 
 
 async def test_what_cannot_be_stored_is_said_and_can_be_sent_again(service, database, published):
-    await database.execute("ALTER TABLE to_device ADD CONSTRAINT broken CHECK (position < 0)")
+    await database.execute("ALTER TABLE device_inboxes ADD CONSTRAINT broken CHECK (position < 0)")
     with pytest.raises(Unavailable):
         await service.send(SENDER, "m.test", "t", TO)
     assert published == []
-    await database.execute("ALTER TABLE to_device DROP CONSTRAINT broken")
+    await database.execute("ALTER TABLE device_inboxes DROP CONSTRAINT broken")
 
     await service.send(SENDER, "m.test", "t", TO)
     assert await waiting(database) == [(ALICE, "A")]
