@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from federation.server.refusals import Refusals
-from homeserver.core.errors import MatrixError, Unavailable
+from homeserver.core.errors import MatrixError, NotFound, Unavailable
 from homeserver.core.identifiers import parse_event_id, parse_room_id, parse_user_id
 from homeserver.ephemeral.receipts import READ, ToldReceipt, is_thread_id
 from homeserver.ephemeral.remote_presence import ToldPresence
@@ -156,8 +156,11 @@ class EdusFromServers:
                     self._receipt(_user_of(origin, user_id), receipt)
                 )
         for room_id, of_one in told.items():
-            if await self._allows(origin, room_id):
-                await self._receipts.take_in(room_id, of_one)
+            try:
+                if await self._allows(origin, room_id):
+                    await self._receipts.take_in(room_id, of_one)
+            except NotFound as error:  # the other rooms may be here
+                self._refusals.note_edu(origin, "m.receipt", error.error)
 
     def _receipt(self, user_id: str, receipt: Any) -> ToldReceipt:
         event_ids = receipt.get("event_ids") if isinstance(receipt, dict) else None

@@ -41,6 +41,7 @@ PDUS_HELD_MAX = 5_000
 PDUS_HELD_PER_ORIGIN_MAX = 1_000
 BATCH_TIMEOUT_S = 300.0
 LOOK_INTERVAL_S = 15.0
+_STOPPING = "The server is stopping. Try again."
 
 
 @dataclass(slots=True, eq=False)
@@ -114,6 +115,7 @@ class RoomQueues:
         self._ready: dict[str, deque[_Room]] = {}  # by whoever is to have the next turn
         self._running = 0
         self._slow: Counter[str] = Counter()
+        self._is_closed = False
         self._held: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -127,6 +129,7 @@ class RoomQueues:
 
     async def close(self) -> None:
         """End all work; what was acknowledged is written down."""
+        self._is_closed = True
         await self._tasks.close()
 
     async def take_in(self, origin: str, room_id: str, pdus: Mapping[str, Any]) -> Mapping[str, Outcome]:
@@ -139,6 +142,8 @@ class RoomQueues:
             LimitExceeded: too much of that server waits already.
             Unavailable: nothing could be stored just now.
         """
+        if self._is_closed:
+            raise Unavailable(_STOPPING)
         room = self._rooms.get(room_id)
         if room is None:
             room = self._rooms[room_id] = _Room(room_id)
@@ -206,7 +211,7 @@ class RoomQueues:
     # Turns.
 
     def _wake(self, room: _Room) -> None:
-        if room.is_busy or (not room.waiting and room.written_by is None):
+        if self._is_closed or room.is_busy or (not room.waiting and room.written_by is None):
             return
         room.is_busy = True
         origin = _next_origin(room)
@@ -219,7 +224,7 @@ class RoomQueues:
         return self._slow[origin] < ROOMS_SLOW_PER_ORIGIN_MAX
 
     def _run_next(self) -> None:
-        while self._running < ROOMS_AT_ONCE_MAX:
+        while self._running < ROOMS_AT_ONCE_MAX and not self._is_closed:
             origin = next((one for one in self._ready if self._may_run(one)), None)
             if origin is None:
                 return
@@ -273,7 +278,7 @@ class RoomQueues:
                 finally:
                     self._let_go(batch)
                     if not batch.done.done():
-                        batch.done.set_exception(Unavailable("The server is stopping. Try again."))
+                        batch.done.set_exception(Unavailable(_STOPPING))
             else:
                 await self._process_written(room)
         except Unavailable as error:

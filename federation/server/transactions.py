@@ -29,6 +29,7 @@ BODY_BYTES_MAX = 16_777_216
 """Of as many of either as a transaction may have, each as long as it may be, loosely written."""
 
 ANSWERS_MAX = 2_000
+REASON_CHARACTERS_MAX = 200
 TRANSACTION_ID_BYTES_MAX = 1_024
 
 TakeInEdus = Callable[[str, Sequence[Any]], Awaitable[None]]
@@ -159,4 +160,6 @@ def _claimed(event_id: Any) -> str:
 
 def _result(outcome: Outcome) -> dict[str, str]:
     # What is put off is ours to place; what was soft-failed, others may place.
-    return {"error": outcome.reason} if isinstance(outcome, Dropped | Rejected) else {}
+    if not isinstance(outcome, Dropped | Rejected):
+        return {}
+    return {"error": outcome.reason[:REASON_CHARACTERS_MAX]}

@@ -124,7 +124,11 @@ async def test_how_far_users_elsewhere_have_read_is_stored_and_shown(world):
         receipt = {user_id: {"event_ids": [event_id], "data": {"ts": 5, **data}}}
         await world.take_in("m.receipt", {world.room_id: {"m.read": receipt}})
 
-    await read(second)
+    receipt = {BOB: {"event_ids": [second], "data": {"ts": 5}}}
+    await world.take_in("m.receipt", {
+        "!nowhere": {"m.read": receipt}, world.room_id: {"m.read": receipt, "m.odd": receipt}, "!x": 7,
+    })  # fmt: skip
+    assert world.refused() == ["m.receipt"]
     await read(first)  # nobody goes back
     await read(first, thread_id="main")
     await read("$nothing")

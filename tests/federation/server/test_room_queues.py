@@ -185,6 +185,22 @@ async def test_a_mistake_of_ours_with_one_event_is_not_one_with_the_others(here,
     assert any(isinstance(one, Failure) for one in here.observations)
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_stops_leaves_what_waits_to_the_next(here, rooms):
+    rooms.open = set()
+    kept = asyncio.ensure_future(here.queues.take_in(THERE, "!a", events("1")))
+    await staged_are(here, 1)
+    assert await kept == {}
+    waiting = [asyncio.ensure_future(here.queues.take_in(THERE, "!a", events(f"{n}"))) for n in range(2, 5)]
+    await asyncio.sleep(0)
+    await here.queues.close()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(one == {} or isinstance(one, Unavailable) for one in told)
+    with pytest.raises(Unavailable):
+        await here.queues.take_in(THERE, "!a", events("9"))
+    assert [one for one in here.observations if isinstance(one, Failure)] == []
+
+
 async def test_what_cannot_be_stored_is_not_acknowledged(here, rooms):
     rooms.failing["!a"] = Unavailable("Not just now.")
     with pytest.raises(Unavailable):
