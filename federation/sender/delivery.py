@@ -124,6 +124,7 @@ class Delivery:
             self._destinations.failed(queue.name)
             self._failed(queue, transaction)
             return False
+        self._destinations.succeeded(queue.name)
         self._observe(queue, transaction, refused, self._clock.monotonic_ms() - began_ms)
         await self._acknowledge(queue, transaction)
         return True

@@ -147,6 +147,11 @@ class Sender:
         """What waits, by server."""
         return self._queues
 
+    @property
+    def seen(self) -> int:
+        """The position of the last change that was looked at."""
+        return self._seen
+
     def is_failing(self, name: str) -> bool:
         """Whether a server did not answer when it was last asked."""
         return self._destinations.is_failing(name)

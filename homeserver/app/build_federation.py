@@ -10,6 +10,7 @@ from homeserver.app.build_outgoing import Outgoing
 from homeserver.app.build_received import build_received
 from homeserver.app.build_receiving import ReceivingServices
 from homeserver.app.build_sending import build_sender
+from homeserver.app.destination_status import DestinationStatus
 from homeserver.app.storage import Runtime, Storage
 from homeserver.config.model import Configuration
 from homeserver.rooms.room_servers import RoomServers
@@ -25,12 +26,15 @@ class FederationServices:
         receiving: takes in events.
         received: owners of the endpoints that take in what servers send, and tell them of rooms.
         room_servers: which servers are in which room.
+        sender: sends to them.
+        destination_status: tells administrators of them.
     """
 
     receiving: ReceivingServices
     received: Sequence[object]
     room_servers: RoomServers
     sender: Sender
+    destination_status: DestinationStatus
 
 
 async def build_federation(
@@ -64,4 +68,8 @@ async def build_federation(
         received=await build_received(runtime, storage, services, room_servers, stack),
         room_servers=room_servers,
         sender=sender,
+        destination_status=DestinationStatus(
+            queries=storage.database, destinations=outgoing.waiting.destinations, sender=sender,
+            outbox=outgoing.waiting.outbox,
+        ),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from clients.admin.federation import AdminFederationEndpoints
 from federation.server.device_keys import DeviceKeysForServers
 from federation.server.identity import ServerIdentityEndpoints
 from federation.server.invites import InvitesEndpoints
@@ -51,6 +52,7 @@ def federation_owners(
     federation: FederationServices,
 ) -> Iterator[object]:
     """The owners of those endpoints."""
+    yield AdminFederationEndpoints(destinations=federation.destination_status)
     yield from federation.received
     yield from _identity(configuration, runtime, outgoing)
     yield from _membership(configuration.server_name, services.rooms.entry)

@@ -104,6 +104,8 @@ class Server:
         if outgoing.is_federated:
             federation = await build_federation(configuration, runtime, storage, services, outgoing, stack)
             endpoints += build_federation_edges(configuration, runtime, services, outgoing, federation)
+            for name, (description, read) in federation.destination_status.gauges.items():
+                self._metrics.gauge(f"isthmus_federation_{name}", description, read)
         edges = _Edges(endpoints, services, outgoing.servers)
         for listener in configuration.listeners:
             await self._listen(listener, edges)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from storage.tables.queries import Queries
 
 __all__ = [
-    "ServerInRoom", "joined_servers", "members_of_server", "servers_of_room", "servers_sharing_rooms",
+    "ServerInRoom", "all_servers", "joined_servers", "members_of_server", "rooms_of_server",
+    "servers_of_room", "servers_sharing_rooms",
 ]  # fmt: skip
 
 _SERVER = "substr(interned_users.text, strpos(interned_users.text, ':') + 1)"
@@ -73,3 +74,26 @@ async def members_of_server(queries: Queries, room_nid: int, server: str) -> lis
         room_nid, server,
     )  # fmt: skip
     return [(user_id, membership, position) for user_id, membership, position in rows]
+
+
+async def all_servers(queries: Queries) -> list[str]:
+    """Name every other server that has users in any room; reads the memberships of all of them."""
+    rows = await queries.fetch(
+        f"SELECT DISTINCT {_SERVER} FROM memberships"
+        " JOIN interned_users ON interned_users.nid = memberships.user_nid"
+        " WHERE NOT is_local AND membership = 'join'"
+    )
+    return [server for (server,) in rows]
+
+
+async def rooms_of_server(queries: Queries, server: str) -> list[tuple[str, int]]:
+    """Read (room ID, position of the last event) of the rooms in which a server has users."""
+    rows = await queries.fetch(
+        "SELECT DISTINCT room_id, last_position FROM memberships"
+        " JOIN interned_users ON interned_users.nid = memberships.user_nid"
+        " JOIN rooms ON rooms.room_nid = memberships.room_nid"
+        " JOIN room_tips ON room_tips.room_nid = memberships.room_nid"
+        f" WHERE NOT is_local AND membership = 'join' AND {_SERVER} = %b ORDER BY room_id",
+        server,
+    )
+    return [(room_id, position) for room_id, position in rows]
