@@ -9,6 +9,7 @@ from homeserver.app.build_entry import EntryServices, build_entry
 from homeserver.app.build_finding import FindingServices, build_finding
 from homeserver.app.build_history import HistoryServices, build_history
 from homeserver.app.build_outgoing import Outgoing
+from homeserver.app.build_policies import build_policies, with_policies
 from homeserver.app.build_remote_rooms import build_remote_rooms
 from homeserver.app.data_directory import DataDirectory
 from homeserver.app.storage import Runtime, Storage
@@ -21,6 +22,7 @@ from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.members import Members
 from homeserver.rooms.membership import Membership
 from homeserver.rooms.past import NoOlderHistory, OlderHistory
+from homeserver.rooms.policies import PolicySignatures
 from homeserver.rooms.redacted_reads import RedactedReads
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.relation_rules import RelationRules
@@ -86,7 +88,9 @@ def build_rooms(
     composer = Composer(
         server_name=server_name, signing_key=data_directory.signing_key(), clock=runtime.clock
     )
-    registry = _build_registry(storage, tables, composer)
+    policies = build_policies(storage, outgoing)
+    registry = _build_registry(storage, tables, composer, policies)
+    outgoing = with_policies(outgoing, registry, policies)
     state_at = StateAt(groups=tables.groups, events=tables.events, interning=interning)
     sight = _build_sight(storage, tables, state_at)
     history = build_history(
@@ -163,7 +167,9 @@ def _build_older(
     )  # fmt: skip
 
 
-def _build_registry(storage: Storage, tables: _Tables, composer: Composer) -> RoomRegistry:
+def _build_registry(
+    storage: Storage, tables: _Tables, composer: Composer, policies: PolicySignatures | None
+) -> RoomRegistry:
     loading = RoomLoading(rooms=tables.rooms, events=tables.events, state=tables.state, groups=tables.groups)
     return RoomRegistry(
         composer=composer,
@@ -171,6 +177,7 @@ def _build_registry(storage: Storage, tables: _Tables, composer: Composer) -> Ro
         interning=storage.interning,
         loading=loading,
         sent_before=SentBefore(tables.transactions),
+        policies=policies,
     )
 
 

@@ -5,9 +5,11 @@ from typing import Any, Literal, Protocol
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.room_versions import RoomVersionRules
+from homeserver.rooms.actor import RoomActor
 
 __all__ = [
-    "IgnoredUsersReader", "InvitePermissionReader", "PersonalSettings", "PolicyServers", "ProfileReader",
+    "IgnoredUsersReader", "InvitePermissionReader", "PersonalSettings", "Policies",
+    "PolicyServers", "PolicySigning", "ProfileReader",
     "RemoteDirectory", "RemoteHistory", "RemoteJoins", "RemotePublicRooms", "RemoteServers", "RemoteSpaces",
     "Signatures",
 ]  # fmt: skip
@@ -32,6 +34,33 @@ class PersonalSettings(Protocol):
 
     def carry_over(self, user_id: str, from_room_id: str, to_room_id: str) -> Coroutine[Any, Any, None]:
         """Give a room what the user set for another, so far as it has nothing of its own."""
+
+
+class Policies(Protocol):
+    """Has events of ours signed by the policy servers of their rooms."""
+
+    def concern(self, room: RoomActor, event_type: str, state_key: str | None) -> bool:
+        """Whether an event may need a signature; returns at once."""
+
+    def signed(self, room: RoomActor, event: Event) -> Coroutine[Any, Any, Event]:
+        """The event with the signature that it needs.
+
+        Raises:
+            Forbidden, RemoteRefused: it gets none.
+            Unavailable: the policy server does not answer.
+        """
+
+
+class PolicySigning(Protocol):
+    """Reaches policy servers."""
+
+    def sign(self, server: str, pdu: Mapping[str, Any]) -> Coroutine[Any, Any, Mapping[str, Any]]:
+        """Signatures by server name and key ID, unchecked.
+
+        Raises:
+            RemoteRefused: the server does not want the event in the room.
+            Unavailable: it does not answer.
+        """
 
 
 class PolicyServers(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 
 from homeserver.core.auth.selection import StateKey
@@ -10,9 +11,10 @@ from homeserver.core.errors import Forbidden, NotFound, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft, Origin
-from homeserver.rooms.compose import Composer, add_step, intern, known_numbers
+from homeserver.rooms.compose import Composed, Composer, add_step, intern, known_numbers
 from homeserver.rooms.loading import RoomLoading
 from homeserver.rooms.outcomes import Sent
+from homeserver.rooms.ports import Policies
 from homeserver.rooms.room_state import NotLoadedError
 from homeserver.rooms.sent_before import SentBefore
 from storage.interning import Interning
@@ -26,6 +28,8 @@ __all__ = ["ACTORS_MAX", "UNIQUE_VIOLATION", "Decide", "RoomRegistry"]
 
 ACTORS_MAX = 10_000
 UNIQUE_VIOLATION = "23505"
+SIGNED_ATTEMPTS_MAX = 5
+"""To have an event signed by a policy server before the room has gone on."""
 
 Decide = Callable[[RoomActor], Draft | None]
 """Looks at the room and says what to send; None if nothing is to be done. May refuse by raising."""
@@ -40,13 +44,15 @@ class RoomRegistry:
         interning: numbers strings.
         loading: reads rooms.
         sent_before: knows repeated transactions.
+        policies: has events signed by the policy servers of rooms; None: no room has one.
         actors_max: more than that are kept only while they have writes in flight.
     """
 
     def __init__(
         self, *, composer: Composer, journal: Journal, interning: Interning, loading: RoomLoading,
-        sent_before: SentBefore, actors_max: int = ACTORS_MAX,
+        sent_before: SentBefore, policies: Policies | None = None, actors_max: int = ACTORS_MAX,
     ) -> None:  # fmt: skip
+        self._policies = policies
         self.composer = composer
         self.journal = journal
         self.interning = interning
@@ -134,17 +140,15 @@ class RoomRegistry:
 
         Raises:
             Forbidden: the room does not allow it, or there is no such room.
+            RemoteRefused: the room's policy server does not.
+            Unavailable: that server does not answer.
         """
-        session_id = 0 if origin is None else origin.requester.session_id
+        attempts = 0
         while True:
-            if origin is not None and not self._sent_before.is_known(session_id):
-                await self._sent_before.learn(session_id)
+            if origin is not None and not self._knows(origin):
+                await self._sent_before.learn(origin.requester.session_id)
                 continue
-            numbers = known_numbers(self.interning, draft)
-            if numbers is None:
-                # A room that does not exist must not make new numbers.
-                await self._existing_actor(room_id)
-                (numbers,) = await intern(self.interning, [draft])
+            numbers = known_numbers(self.interning, draft) or await self._new_numbers(room_id, draft)
             actor = self._actors.pop(room_id, None)
             if actor is None:
                 await self._existing_actor(room_id)
@@ -154,9 +158,24 @@ class RoomRegistry:
                 await asyncio.shield(actor.gate)
                 continue
             try:
-                return self._carry_out(actor, draft, numbers, origin=origin, decide=decide, target=target)
+                decided = self._decide(actor, draft, origin, decide)
+                if isinstance(decided, Sent):
+                    return decided
+                composed = self.composer.compose(actor, decided)
+                if self._policies is not None and self._policies.concern(actor, draft.type, draft.state_key):
+                    attempts += 1
+                    signed = await self._signed(actor, composed, attempts)
+                    if signed is None or not self._knows(origin):
+                        continue
+                    composed = signed
+                return self._carry_out(actor, decided, composed, numbers, origin=origin, target=target)
             except NotLoadedError as error:
                 await self.loading.load_state(actor, error.keys)
+
+    async def _new_numbers(self, room_id: str, draft: Draft) -> EventNumbers:
+        await self._existing_actor(room_id)  # a room that does not exist must not make new numbers
+        (numbers,) = await intern(self.interning, [draft])
+        return numbers
 
     async def _existing_actor(self, room_id: str) -> RoomActor:
         try:
@@ -165,24 +184,54 @@ class RoomRegistry:
             # Whether a room exists is nobody's business who is not in it.
             raise Forbidden("You are not in this room, or it does not exist.") from None
 
+    def _knows(self, origin: Origin | None) -> bool:
+        return origin is None or self._sent_before.is_known(origin.requester.session_id)
+
+    def _decide(
+        self, actor: RoomActor, draft: Draft, origin: Origin | None, decide: Decide | None
+    ) -> Draft | Sent:
+        """Say what is to be sent; or that it was sent before, or that nothing is to be done."""
+        if origin is not None:
+            sent = self._sent_before.find(origin, origin.key(actor.room_id, draft.type))
+            if sent is not None:
+                return sent
+        if decide is None:
+            return draft
+        decided = decide(actor)
+        if decided is not None:
+            return decided
+        there = None if draft.state_key is None else actor.state.get((draft.type, draft.state_key))
+        return Sent("" if there is None else there.event_id, actor.last_commit)
+
+    async def _signed(self, actor: RoomActor, composed: Composed, attempts: int) -> Composed | None:
+        """Have an event signed by the room's policy server, while our other events wait.
+
+        Returns:
+            The event; None if the room is not as it was any more, so that the event is to be made anew.
+        """
+        assert self._policies is not None, "there is a policy"
+        if attempts > SIGNED_ATTEMPTS_MAX:
+            raise Unavailable("Too much happens in this room just now. Try again.")
+        gate = actor.gate = asyncio.get_running_loop().create_future()
+        extremities = actor.extremities
+        try:
+            event = await self._policies.signed(actor, composed.event)
+        finally:
+            gate.set_result(None)
+            if actor.gate is gate:
+                actor.gate = None
+        if actor.extremities is not extremities or not self.is_in_use(actor):
+            return None
+        return replace(composed, event=event)
+
     def _carry_out(
-        self, actor: RoomActor, draft: Draft, numbers: EventNumbers, *, origin: Origin | None,
-        decide: Decide | None, target: Event | None,
+        self, actor: RoomActor, draft: Draft, composed: Composed, numbers: EventNumbers, *,
+        origin: Origin | None, target: Event | None,
     ) -> Sent:  # fmt: skip
         key, session_id = "", 0
         if origin is not None:
             session_id = origin.requester.session_id
             key = origin.key(actor.room_id, draft.type)
-            sent = self._sent_before.find(origin, key)
-            if sent is not None:
-                return sent
-        if decide is not None:
-            decided = decide(actor)
-            if decided is None:
-                there = None if draft.state_key is None else actor.state.get((draft.type, draft.state_key))
-                return Sent("" if there is None else there.event_id, actor.last_commit)
-            draft = decided
-        composed = self.composer.compose(actor, draft)
         event = composed.event
         position = self.journal.next_position()
         write = Write()
