@@ -17,7 +17,7 @@ from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import intern
 from homeserver.rooms.gaps import Gaps
-from homeserver.rooms.outliers import Outliers, RoomContext, named
+from homeserver.rooms.outliers import Outliers, RoomContext, named_beside
 from homeserver.rooms.placing import Arrival, Placing
 from homeserver.rooms.registry import RoomRegistry
 from storage.state_chain import StateChain
@@ -68,14 +68,14 @@ class RoomAdoption:
         room_id = entry.room_id
         row = await self._registry.rooms.find(room_id)
         room_nid = await self._registry.rooms.new_room_nid() if row is None else row.room_nid
-        pdus = named(state, rules)
-        chain = named(auth_chain, rules)
+        pdus = await named_beside(state, rules)
+        chain = await named_beside(auth_chain, rules)
         if row is None:
             await self._write_room(rules, room_nid, entry)
         elif row.version != rules.version:
             await self._correct_version(entry, rules)
         context = RoomContext(room_id, room_nid, rules, None)
-        await self._outliers.store(context, [*pdus.values(), *chain.values()])
+        await self._outliers.store_named(context, {**pdus, **chain})
         stored = await self._events.by_ids({*pdus, *entry.auth_events})
         before = [one for event_id, one in stored.items() if event_id in pdus and _is_usable(one, room_nid)]
         _check_entry(entry, before)

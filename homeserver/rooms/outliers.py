@@ -4,10 +4,10 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-recei
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from homeserver.core.event.pdu import Event
 from homeserver.core.identifiers import parse_event_id
@@ -29,13 +29,18 @@ from storage.journal import Journal
 from storage.tables.events import EventFlags, EventPlace, Events, StoredEvent, add_event
 from storage.write import Write
 
-__all__ = ["OUTLIERS_MAX", "Outliers", "RoomContext", "in_order", "named", "references"]
+__all__ = [
+    "OUTLIERS_MAX", "Outliers", "RoomContext", "in_order", "named", "named_beside", "references",
+]  # fmt: skip
+
+Result = TypeVar("Result")
 
 OUTLIERS_MAX = 300_000
 """Taken in at once: the state of the largest rooms, and what allows it."""
 
 _EVENTS_PER_WRITE_MAX = 500
 _STEPS_AT_ONCE_MAX = 50
+_NAMED_ON_LOOP_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,16 @@ def named(pdus: Iterable[Any], rules: RoomVersionRules) -> dict[str, Any]:
                 parse_event_id(event_id)
                 found[event_id] = pdu
     return found
+
+
+async def named_beside(pdus: Iterable[Any], rules: RoomVersionRules) -> dict[str, Any]:
+    """Name PDUs, very many of them beside the event loop."""
+    told = list(pdus)
+    return await _beside(len(told), lambda: named(told, rules))
+
+
+async def _beside(count: int, work: Callable[[], Result]) -> Result:
+    return work() if count <= _NAMED_ON_LOOP_MAX else await asyncio.to_thread(work)
 
 
 def in_order(pdus: Mapping[str, Any], key: str, rules: RoomVersionRules) -> list[str]:
@@ -130,12 +145,19 @@ class Outliers:
         Raises:
             Unavailable: they were not stored; the same may be tried again.
         """
-        fresh = named(pdus, room.rules)
-        known = await self._events.by_ids(fresh)
-        fresh = {event_id: pdu for event_id, pdu in fresh.items() if event_id not in known}
+        await self.store_named(room, await named_beside(pdus, room.rules))
+
+    async def store_named(self, room: RoomContext, pdus: Mapping[str, Any]) -> None:
+        """Do the same with PDUs by their event IDs.
+
+        Raises:
+            Unavailable: they were not stored; the same may be tried again.
+        """
+        known = await self._events.by_ids(pdus)
+        fresh = {event_id: pdu for event_id, pdu in pdus.items() if event_id not in known}
         checked: dict[str, _Checked] = {}
         create = room.create or _create_among(known.values(), room)
-        ordered = in_order(fresh, "auth_events", room.rules)
+        ordered = await _beside(len(fresh), lambda: in_order(fresh, "auth_events", room.rules))
         # Not every room version names the create event among the auth events, but all wait for it.
         ordered.sort(key=lambda event_id: fresh[event_id].get("type") != "m.room.create")
         formed = await self._formed(

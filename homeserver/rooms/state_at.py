@@ -1,5 +1,6 @@
 """The state before and after events, by its groups: looked up by key, compared, and told as events."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from homeserver.core.auth.selection import StateKey
@@ -14,6 +15,7 @@ from storage.tables.state_groups import StateGroups
 __all__ = ["MEMBER", "StateAt"]
 
 MEMBER = "m.room.member"
+_STEPS_AT_ONCE_MAX = 1_000
 EVENTS_PER_READ_MAX = 1_000
 
 
@@ -83,7 +85,9 @@ class StateAt:
         nids = [nid for nid in changed.values() if nid is not None and nid not in known]
         stored = await self._events.by_nids(room_nid, nids)
         entries = []
-        for packed, nid in changed.items():
+        for number, (packed, nid) in enumerate(changed.items()):
+            if number % _STEPS_AT_ONCE_MAX == _STEPS_AT_ONCE_MAX - 1:
+                await asyncio.sleep(0)  # a room that comes here may have very many
             name = names[packed]
             type_nid, state_key_nid = unpacked_key(packed)
             member_nid = members[name[1]] if name[0] == MEMBER else None
