@@ -220,3 +220,36 @@ async def test_where_nobody_of_ours_may_vouch_somebody_elsewhere_does(here, hal,
     assert (await join(ida, room))[0] == 200
     assert len(wire.paths("send_join")) == 1
     assert ida.user_id in await members(ida, room)
+
+
+async def test_the_only_one_of_ours_is_thrown_out_and_comes_back(hal, tess, room):
+    await join(hal, room)
+    for action, undone in (("kick", None), ("ban", "unban")):
+        since = (await hal.get("/sync"))["next_batch"]
+        await tess.act(room, action, user_id=hal.user_id)
+
+        async def is_out():
+            return (await hal.get("/joined_rooms"))["joined_rooms"] == []
+
+        await until(is_out)
+        left = (await hal.get(f"/sync?since={since}"))["rooms"]["leave"][room]
+        assert left["timeline"]["events"][-1]["sender"] == tess.user_id
+        if undone is not None:
+            assert await join(hal, room) == (403, "M_FORBIDDEN")
+            await tess.act(room, undone, user_id=hal.user_id)
+        assert (await join(hal, room))[0] == 200
+    assert await members(hal, room) == await members(tess, room) == [hal.user_id, tess.user_id]
+
+
+async def test_a_room_is_left_and_nothing_of_it_is_told_any_more(hal, tess, wire, room):
+    await join(hal, room)
+    since = (await hal.get("/sync"))["next_batch"]
+    await hal.act(room, "leave")
+
+    async def has_left():
+        return await members(tess, room) == [tess.user_id]
+
+    await until(has_left)
+    told = (await hal.get(f"/sync?since={since}"))["rooms"]
+    assert list(told["leave"]) == [room]
+    assert await hal.try_send(room) == (403, "M_FORBIDDEN")
