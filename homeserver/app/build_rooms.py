@@ -97,10 +97,7 @@ def build_rooms(
         storage.database, interning, sight=sight, ignored_users=accounts.ignored_users, clock=runtime.clock,
         older=_build_older(runtime, storage, registry, state_at, outgoing, tasks),
     )  # fmt: skip
-    directory = Directory(
-        aliases=tables.aliases, sight=sight, registry=registry, interning=interning, clock=runtime.clock,
-        server_name=server_name, everyone_publishes=configuration.rooms.publication == "everyone",
-    )  # fmt: skip
+    directory = _build_directory(configuration, runtime, tables, sight, registry)
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts,
         remote=build_remote_rooms(
@@ -131,15 +128,32 @@ def build_rooms(
         registry=registry,
         redacted_reads=_build_redacted_reads(configuration, storage, history, registry),
         retention=_build_retention(configuration, runtime, storage, registry),
-        sending=Sending(
-            registry=registry, events=tables.events, directory=directory, membership=entry.membership,
-            relation_rules=RelationRules(
-                registry=registry, relations=history.relations, events=tables.events,
-                transactions=tables.transactions,
-            ),
-        ),
+        sending=_build_sending(tables, registry, history, directory, entry),
         state_at=state_at,
         state_reads=state_reads,
+    )  # fmt: skip
+
+
+def _build_directory(
+    configuration: Configuration, runtime: Runtime, tables: _Tables, sight: Sight, registry: RoomRegistry
+) -> Directory:
+    return Directory(
+        aliases=tables.aliases, sight=sight, registry=registry, interning=registry.interning,
+        clock=runtime.clock, server_name=configuration.server_name,
+        everyone_publishes=configuration.rooms.publication == "everyone",
+    )  # fmt: skip
+
+
+def _build_sending(
+    tables: _Tables, registry: RoomRegistry, history: HistoryServices, directory: Directory,
+    entry: EntryServices,
+) -> Sending:  # fmt: skip
+    relation_rules = RelationRules(
+        registry=registry, relations=history.relations, events=tables.events, transactions=tables.transactions
+    )
+    return Sending(
+        registry=registry, events=tables.events, directory=directory, membership=entry.membership,
+        relation_rules=relation_rules,
     )  # fmt: skip
 
 
