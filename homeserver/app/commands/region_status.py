@@ -35,7 +35,7 @@ def status(*, config: ConfigFile = None) -> None:
     try:
         found = asyncio.run(_read(dsn, own, names))
     except Unavailable as error:
-        typer.echo(f"The database does not answer: {error.message}", err=True)
+        typer.echo(f"The database does not answer: {error.error}", err=True)
         raise typer.Exit(_FAILED) from error
     for line in lines_of(found, SystemClock().now_ms()):
         typer.echo(line)
