@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test scenarios federation interop demo-regions same-view simulate check bench bench-live bench-rooms bench-sync bench-devices lock clean browser
+.PHONY: install run test scenarios federation interop demo-regions same-view simulate check bench bench-live bench-rooms bench-sync bench-devices bench-sender lock clean browser
 
 install: $(VENV)/.installed
 
@@ -92,6 +92,10 @@ bench-sync: install
 
 bench-devices: install
 	$(BIN)/python -m tests.benchmarks.to_device
+
+# What sending to other servers costs, without TLS.
+bench-sender: install
+	$(BIN)/python -m tests.benchmarks.federation_sender
 
 bench-rooms: install
 	$(BIN)/python -m tests.benchmarks.large_rooms $(ARGS)
