@@ -44,6 +44,9 @@ MISSING_EVENTS_MAX = 50
 FETCHES_DEEP_MAX = 10
 """One after the other, each from where the last one ended, before a gap is bridged."""
 
+QUESTIONS_MAX = 100
+"""Asked on behalf of what a server has sent at once: each answer may give rise to twenty more."""
+
 _CREATE: StateKey = ("m.room.create", "")
 
 
@@ -58,13 +61,43 @@ class Postponed:
     reason: str
 
 
+class _Questions:
+    """What other servers may still be asked on behalf of what one of them has sent at once."""
+
+    def __init__(self) -> None:
+        self._left = QUESTIONS_MAX
+
+    def ask(self) -> None:
+        """Count a question.
+
+        Raises:
+            _PastUnknownError: it is one too many.
+        """
+        if not self._left:
+            raise _PastUnknownError("Its past is too tangled to be asked for at once.")
+        self._left -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Chase:
+    """How the past of events is asked for.
+
+    Attributes:
+        questions: all that may be asked.
+        fetches_deep: how often what came had to be asked for before this.
+    """
+
+    questions: _Questions
+    fetches_deep: int = 0
+
+
 @dataclass(slots=True)
 class _Receipt:
     """An event that is being checked."""
 
     server: str
     room: RoomActor
-    fetches_deep: int
+    chase: _Chase
     is_relayed: bool = False
     is_news: bool = False
     before: StateChain | None = None
@@ -119,9 +152,9 @@ class Ingest:
             room = await self._registry.actor(room_id)
             if not ServerAcl.of(room.state.get(("m.room.server_acl", ""))).allows(server):
                 raise Forbidden("The access control list of the room keeps your server out.")
-            fresh = named(pdus, room.rules)
+            fresh, chase = named(pdus, room.rules), _Chase(_Questions())
             outcomes = {
-                event_id: await self._receive(server, room_id, event_id, fresh[event_id], 0)
+                event_id: await self._receive(server, room_id, event_id, fresh[event_id], chase)
                 for event_id in in_order(fresh, "prev_events", room.rules)
             }
             await self._merging.merge(room_id)
@@ -143,7 +176,8 @@ class Ingest:
         async with self._one_at_a_time(room_id):
             room = await self._registry.actor(room_id)
             event_id = event_id_of(pdu, room.rules)
-            return await self._receive(server, room_id, event_id, pdu, 0, is_relayed=True)
+            chase = _Chase(_Questions())
+            return await self._receive(server, room_id, event_id, pdu, chase, is_relayed=True)
 
     @asynccontextmanager
     async def _one_at_a_time(self, room_id: str) -> AsyncIterator[None]:
@@ -157,7 +191,7 @@ class Ingest:
                 del self._rooms[room_id]
 
     async def _receive(
-        self, server: str, room_id: str, event_id: str, pdu: Any, fetches_deep: int, *,
+        self, server: str, room_id: str, event_id: str, pdu: Any, chase: _Chase, *,
         is_relayed: bool = False,
     ) -> Verdict | Postponed | None:  # fmt: skip
         room = await self._registry.actor(room_id)
@@ -165,7 +199,7 @@ class Ingest:
         known = None if is_news else await self._events.by_id(event_id)
         if known is not None and not known.flags & EventFlags.OUTLIER:
             return None
-        receipt = _Receipt(server, room, fetches_deep, is_relayed, is_news)
+        receipt = _Receipt(server, room, chase, is_relayed, is_news)
         try:
             verdict = await self._check(receipt, pdu)
             if isinstance(verdict, Dropped):
@@ -233,6 +267,7 @@ class Ingest:
         stored = await self._events.by_ids(asked)
         if len(stored) < len(asked):
             receipt.is_news = False
+            receipt.chase.questions.ask()
             await self._gaps.fetch_auth_events(receipt.server, receipt.room, event)
             stored = await self._events.by_ids(asked)
         missing = asked - stored.keys()
@@ -256,12 +291,13 @@ class Ingest:
         is_lacking = len(placed) < len(set(event.prev_events))
         if is_lacking:
             receipt.is_news = False  # until what comes now may have to do with it
-        if is_lacking and receipt.fetches_deep < FETCHES_DEEP_MAX:
+        if is_lacking and receipt.chase.fetches_deep < FETCHES_DEEP_MAX:
             await self._fetch_missing(receipt, event)
             placed = await self._placed(room, event)
         groups = set(placed.values())
         receipt.lacking = tuple([event_id for event_id in event.prev_events if event_id not in placed])
         for event_id in receipt.lacking:
+            receipt.chase.questions.ask()
             try:
                 groups.add(await self._gaps.state_after(receipt.server, room, event_id))
             except Unavailable as error:
@@ -287,7 +323,8 @@ class Ingest:
 
     async def _fetch_missing(self, receipt: _Receipt, event: Event) -> None:
         """Ask for the events between what we have and one that came, and take them in first."""
-        room = receipt.room
+        room, chase = receipt.room, receipt.chase
+        chase.questions.ask()
         pdus: dict[str, Any] = {}
         with suppress(Unavailable):
             found = await in_time(
@@ -298,10 +335,9 @@ class Ingest:
             )  # fmt: skip
             pdus = named(found[:MISSING_EVENTS_MAX], room.rules)
         pdus.pop(event.event_id, None)
+        deeper = _Chase(chase.questions, chase.fetches_deep + 1)
         for event_id in in_order(pdus, "prev_events", room.rules):
-            await self._receive(
-                receipt.server, room.room_id, event_id, pdus[event_id], receipt.fetches_deep + 1
-            )
+            await self._receive(receipt.server, room.room_id, event_id, pdus[event_id], deeper)
 
 
 def _is_settled(room: RoomActor) -> bool:
