@@ -94,12 +94,17 @@ async def _lose_one(people: list[_Person], room_id: str) -> None:
     _say(f"\n{lost.region.name} is killed (kill -9), and the others talk on")
     lost.region.kill()
     await _talk(others, room_id, "While you were away,")
+    _show_status(others[0].region)
     lost.region.begin()
     await asyncio.to_thread(lost.region.wait)
     for one in others:
         await lost.hear(f"While you were away, from {one.region.name}")
     _say(f"{lost.region.name} is back, and {lost.api.user_id} has read all of it")
     await _talk(people, room_id, "Together again,")
+
+
+def _show_status(region: RegionServer) -> None:
+    _say(f"\n$ homeserver region status   # at {region.name}\n{region.status()}")
 
 
 async def _show(regions: list[RegionServer]) -> None:
@@ -114,8 +119,7 @@ async def _show(regions: list[RegionServer]) -> None:
         if any(each != same[0] for each in same):
             raise RuntimeError(f"They have not seen the same: {same}")
         _say(f"\nAll three have seen the same {len(same[0])} messages.")
-    for region in regions:
-        _say(f"\n$ homeserver region status   # at {region.name}\n{region.status()}")
+    _show_status(regions[0])
 
 
 def main() -> None:

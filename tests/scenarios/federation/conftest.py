@@ -17,14 +17,14 @@ LEVEL = os.environ.get("FEDERATION_LOG_LEVEL", "warning")
 
 
 @contextlib.contextmanager
-def running(*kinds, more="", is_behind_proxy=False):
+def running(*kinds, more="", level=LEVEL, is_behind_proxy=False):
     """Servers of these classes, started together; FEDERATION_KEEP=1 leaves their directories for a look."""
     directory = Path(tempfile.mkdtemp(prefix="isthmus-federation-"))
     directory.chmod(0o755)
     authority = CertificateAuthority(directory)
     servers = [
         kind(
-            directory / f"{place}-{kind.__name__.lower()}", authority, LEVEL, more,
+            directory / f"{place}-{kind.__name__.lower()}", authority, level, more,
             is_behind_proxy=is_behind_proxy,
         )
         for place, kind in enumerate(kinds)

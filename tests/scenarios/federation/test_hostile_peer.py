@@ -26,7 +26,7 @@ _MEGABYTE = 1_048_576
 
 @pytest.fixture(scope="module")
 def server():
-    with running(Isthmus) as (one,):
+    with running(Isthmus, level="info") as (one,):
         yield one
 
 
@@ -90,6 +90,7 @@ async def test_an_event_with_a_bad_signature_is_refused(server, alice, peer, cop
 
     assert "error" in results[bad.event_id]
     await is_refused(server, copy, bad, alice)
+    assert server.told(100_000).count(bad.event_id) == 1  # though it came twice
     await quiet_room()
 
 
@@ -163,6 +164,7 @@ async def test_thousands_of_missing_events_are_not_chased(server, peer, copy, qu
     await quiet_room()
 
     assert time.monotonic() - started < 120
+    assert peer.asked["get_missing_events"] > 0
     assert sum(peer.asked.values()) < 10 * _FLOOD
     assert resident_bytes(server) - before < _GROWTH_BYTES_MAX
 
@@ -188,6 +190,7 @@ async def test_answers_of_many_megabytes_are_not_kept(server, alice, peer, copy,
         await peer.send(server.name, [lost])
         await quiet_room()
 
+    assert peer.asked["get_missing_events"] > 0
     assert resident_bytes(server) - before < _GROWTH_BYTES_MAX
     peer.answers.clear()
     await copy.say(server.name, "modest again")
@@ -209,6 +212,7 @@ async def test_answers_that_never_end_hold_up_nobody_else(server, alice, peer, c
     assert sending.done()
     if sending.exception() is None:
         assert lost.event_id in sending.result()
+    assert peer.asked["get_missing_events"] > 0
     peer.answers.clear()
     await copy.say(server.name, "faster now")
     await alice.sees(copy.room_id, "faster now", 60)
