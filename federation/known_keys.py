@@ -27,11 +27,14 @@ from storage.tables.server_keys import KnownServer, ServerKeys
 __all__ = ["KeysNotFound", "KnownKeys", "Wanted", "suffices"]
 
 SERVERS_IN_MEMORY_MAX = 10_000
-ASKED_AT_ONCE_MAX = 50
-"""Servers; who wants the keys of another waits for one of them to answer."""
+ASKED_AT_ONCE_MAX = 40
+"""Servers of each kind: those that we know, and those that are but names, which anybody may make up."""
 
-WAITING_MAX = 2_000
-"""Servers that are to be asked; past these nobody is asked at all."""
+NAMES_WAITING_MAX, WAITING_MAX = 1_000, 2_000
+"""Servers that are to be asked; past the first no name is asked about, past the second no server at all."""
+
+CURIOSITIES_WAITING_MAX = 100
+"""Past so many servers that are to be asked, nobody is asked for others who want to know."""
 
 ASKED_AGAIN_MS_MIN = 10_000
 """A server is not asked more often than this, whatever may be signed in its name."""
@@ -120,7 +123,7 @@ class KnownKeys:
         self._known: LruCache[str, KnownServer] = LruCache(SERVERS_IN_MEMORY_MAX)
         self._pauses: LruCache[str, _Pause] = LruCache(SERVERS_IN_MEMORY_MAX)
         self._asking: dict[str, asyncio.Task[None]] = {}
-        self._turns = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
+        self._turns = {is_known: asyncio.Semaphore(ASKED_AT_ONCE_MAX) for is_known in (False, True)}
         self._reads = Together(table.find)
         self._tasks = Tasks(observer)
 
@@ -191,8 +194,8 @@ class KnownKeys:
         return await self._table.answer(server_name)
 
     async def refresh(self, server_name: str) -> None:
-        """Ask a server again, unless it was asked just now or fails."""
-        if self._may_ask(server_name):
+        """Ask a server again that somebody wants to know of; unless it was just asked, fails, or others wait."""
+        if self._may_ask(server_name) and len(self._asking) < CURIOSITIES_WAITING_MAX:
             await self._asked(server_name, {})
 
     def renew(self, server_name: str) -> None:
@@ -208,7 +211,7 @@ class KnownKeys:
 
     async def _asked(self, server_name: str, wanted: Wanted) -> None:
         if server_name not in self._asking:
-            if len(self._asking) >= WAITING_MAX:
+            if len(self._asking) >= (WAITING_MAX if self.at_hand(server_name) else NAMES_WAITING_MAX):
                 raise Unavailable("The signing keys of too many servers are waited for; try again later.")
             self._start(server_name, wanted)
         # Whoever waits may give up; the others still wait.
@@ -222,7 +225,7 @@ class KnownKeys:
     async def _ask(self, server_name: str, wanted: Wanted) -> None:
         error: MatrixError | None = None
         try:
-            async with self._turns:
+            async with self._turns[bool(self.at_hand(server_name))]:
                 fetched = await self._requests.fetch(server_name)
             await self._take_in(server_name, fetched)
         except MatrixError as caught:

@@ -18,6 +18,9 @@ VALIDITY_MS_MAX = 7 * 86_400_000
 KEYS_PER_SERVER_MAX = 100
 """More are not read of what a server publishes, nor kept."""
 
+SIGNATURES_MAX = 5
+"""No more are tried, of which one must be valid."""
+
 _KEY_ID = re.compile(r"ed25519:[a-zA-Z0-9_.-]{1,128}")
 _PUBLIC_KEY_BYTES = 32
 _TIMESTAMP_MAX = 2**53 - 1
@@ -58,13 +61,21 @@ def parse_keys(value: Any, server_name: str, now_ms: int) -> dict[str, VerifyKey
     keys: dict[str, VerifyKey] = {}
     for key_id, entry in _entries(value, "verify_keys"):
         keys[key_id] = VerifyKey(_public_key(entry), valid_until_ms)
-    if not any(verify_json(value, server_name, key_id, key.public_key) for key_id, key in keys.items()):
+    if not _is_signed(value, server_name, keys):
         raise ValueError(f"The keys are not signed by {server_name} with one of them.")
     for key_id, entry in _entries(value, "old_verify_keys"):
         expired_ms = entry.get("expired_ts")
         if key_id not in keys and _is_timestamp(expired_ms):
             keys[key_id] = VerifyKey(_public_key(entry), min(expired_ms, valid_until_ms), is_old=True)
     return keys
+
+
+def _is_signed(value: Mapping[str, Any], server_name: str, keys: Mapping[str, VerifyKey]) -> bool:
+    signatures = value.get("signatures")
+    of_server = signatures.get(server_name) if isinstance(signatures, dict) else None
+    signers = [key_id for key_id in keys if isinstance(of_server, dict) and key_id in of_server]
+    attempts = signers[:SIGNATURES_MAX]
+    return any(verify_json(value, server_name, key_id, keys[key_id].public_key) for key_id in attempts)
 
 
 def _entries(value: Mapping[str, Any], name: str) -> list[tuple[str, Mapping[str, Any]]]:

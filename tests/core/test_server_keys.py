@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from homeserver.core.server_keys import (
     KEYS_PER_SERVER_MAX,
+    SIGNATURES_MAX,
     VALIDITY_MS_MAX,
     OwnKeys,
     VerifyKey,
@@ -104,6 +105,18 @@ MANY = {f"ed25519:{number}": {"key": KEY.public_key_base64} for number in range(
 def test_what_is_no_proof_of_keys_is_refused(value):
     with pytest.raises(ValueError, match=r"\w"):
         parse_keys(value, "a.example", NOW)
+
+
+def test_few_signatures_are_tried():
+    keys = {f"ed25519:{number}": {"key": OLD.public_key_base64} for number in range(SIGNATURES_MAX)}
+    wrong = {key_id: OLD.sign(b"other") for key_id in keys}
+    value = signed(verify_keys=keys | {KEY.key_id: {"key": KEY.public_key_base64}})
+    value["signatures"]["a.example"] |= wrong
+
+    with pytest.raises(ValueError, match="not signed"):
+        parse_keys(value, "a.example", NOW)
+    del value["signatures"]["a.example"]["ed25519:0"]
+    assert KEY.key_id in parse_keys(value, "a.example", NOW)
 
 
 json_values = st.recursive(

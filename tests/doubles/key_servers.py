@@ -70,6 +70,7 @@ class KeyNetwork:
         self.clock = clock
         self.servers = {}
         self.asked = []
+        self.silence = None  # an event: names that are no servers are waited for until it is set
 
     def add(self, name):
         return self.servers.setdefault(name, KeyServer(name, self.clock))
@@ -79,6 +80,8 @@ class KeyNetwork:
         self.asked.append((destination, path))
         await asyncio.sleep(0)
         server = self.servers.get(destination)
+        if server is None and self.silence is not None:
+            await self.silence.wait()
         if server is None or server.is_down:
             raise Unavailable(f"{destination} does not answer.")
         if server.answers_as is not None:

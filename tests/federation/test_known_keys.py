@@ -4,14 +4,17 @@ import pytest
 
 from federation.known_keys import (
     ASKED_AGAIN_MS_MIN,
+    ASKED_AT_ONCE_MAX,
     FAILED_MS_MAX,
     FAILED_MS_MIN,
+    NAMES_WAITING_MAX,
     NOTARIES_FIRST_MIN,
     KeysNotFound,
 )
+from homeserver.core.errors import Unavailable
 from homeserver.core.room_versions import ROOM_VERSIONS
 from homeserver.core.server_keys import OwnKeys
-from homeserver.core.signing import SigningKey, sign_json
+from homeserver.core.signing import SigningKey, decode_base64, sign_json
 from tests.doubles.key_servers import DAY_MS, signed_event
 
 V11 = ROOM_VERSIONS["11"]
@@ -130,3 +133,46 @@ class TestNotaries:
 
         assert await ring.missing_on_each(pdus, V11) == [set()] * len(servers)
         assert [name for name, _ in network.asked] == [notary.name, notary.name, servers[0].name]
+
+
+class TestNamesThatSomebodyMakesUp:
+    @pytest.fixture
+    async def flood(self, ring, network):
+        """Have as many names asked about as may wait; none of them answers."""
+        network.silence = asyncio.Event()
+        asking = []
+
+        async def begin():
+            for number in range(NAMES_WAITING_MAX):
+                question = ring.verify_request(f"x{number}.example", "ed25519:1", b"m", bytes(64))
+                asking.append(asyncio.ensure_future(question))
+            while len(network.asked) < ASKED_AT_ONCE_MAX:
+                await asyncio.sleep(0)  # noqa: ASYNC110 - nothing tells that it is so
+
+        yield begin
+        network.silence.set()
+        assert await asyncio.gather(*asking) == [None] * NAMES_WAITING_MAX
+
+    async def test_they_delay_nobody_who_is_known(self, ring, network, clock, flood):
+        a = network.servers[A]
+        signature = decode_base64(a.key.sign(b"m"))
+        assert await ring.verify_request(A, a.key.key_id, b"m", signature)
+        network.asked.clear()
+        clock.advance(2 * DAY_MS)
+        await flood()
+
+        assert await ring.verify_request(A, a.key.key_id, b"m", signature)
+
+    async def test_there_is_an_end_to_them(self, ring, network, flood):
+        await flood()
+
+        with pytest.raises(Unavailable):
+            await ring.verify_request("one-more.example", "ed25519:1", b"m", bytes(64))
+        assert len(network.asked) == ASKED_AT_ONCE_MAX
+
+    async def test_meanwhile_nobody_is_asked_out_of_curiosity(self, ring, network, flood):
+        await flood()
+
+        await ring._known.refresh(A)
+
+        assert (A, "/_matrix/key/v2/server") not in network.asked
