@@ -86,7 +86,7 @@ def build_remote_rooms(
             residency=residency, outsiders=outsiders,
             joining=RemoteJoining(
                 handshakes=handshakes, adoption=receiving.adoption, ingest=receiving.ingest,
-                residency=residency, signatures=signatures, tasks=tasks,
+                residency=residency, signatures=signatures, tasks=tasks, database=database,
             ),
             leaving=RemoteLeaving(handshakes=handshakes, outsiders=outsiders),
             knocking=RemoteKnocking(handshakes=handshakes, outsiders=outsiders), inviting=inviting,

@@ -110,6 +110,8 @@ class Server:
         for listener in configuration.listeners:
             await self._listen(listener, edges)
         await self._listen_for_scrapes(edges)
+        if outgoing.is_federated:  # now that others can ask us for our keys
+            await services.rooms.entry.remote.rooms.joining.resume()
 
     def _endpoints(self, services: Services, health: HealthEndpoints) -> list[Endpoint]:
         configuration = self._configuration

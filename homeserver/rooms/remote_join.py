@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from homeserver.core.errors import Forbidden, IncompatibleRoomVersion, MatrixError, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.pdu_form import required_signers
@@ -19,6 +21,9 @@ from homeserver.rooms.ports import Signatures
 from homeserver.rooms.remote_handshake import Handshakes, Refusals, Shaken
 from homeserver.rooms.residency import Residency
 from homeserver.runtime.tasks import Tasks
+from storage.pool import Database
+from storage.tables import pending_joins
+from storage.tables.pending_joins import PendingJoin
 
 __all__ = ["RemoteJoining"]
 
@@ -29,7 +34,9 @@ _Outcome = str | MatrixError | None
 
 
 class RemoteJoining:
-    """Joins them. A join goes on if whoever asked for it goes away, and is not begun a second time.
+    """Joins them. A join is not begun a second time while it goes on.
+
+    It goes on if whoever asked for it goes away, and after a restart of the server.
 
     Args:
         handshakes: with servers that are in the room.
@@ -38,11 +45,12 @@ class RemoteJoining:
         residency: knows whether it is.
         signatures: verifies events.
         tasks: runs joins.
+        database: keeps those that have not ended.
     """
 
     def __init__(
         self, *, handshakes: Handshakes, adoption: RoomAdoption, ingest: Ingest, residency: Residency,
-        signatures: Signatures, tasks: Tasks,
+        signatures: Signatures, tasks: Tasks, database: Database,
     ) -> None:  # fmt: skip
         self._handshakes = handshakes
         self._adoption = adoption
@@ -50,6 +58,7 @@ class RemoteJoining:
         self._residency = residency
         self._signatures = signatures
         self._tasks = tasks
+        self._database = database
         self._running: dict[tuple[str, str], asyncio.Task[_Outcome]] = {}
         self._rooms: dict[str, asyncio.Lock] = {}
 
@@ -77,43 +86,55 @@ class RemoteJoining:
             Unavailable: no server answers.
             UnsupportedRoomVersion: the room has a version that is not known here.
         """
-        key = (room_id, user_id)
-        running = self._running.get(key)
+        running = self._running.get((room_id, user_id))
         if running is None:
-            work = self._run(user_id, room_id, servers, content, is_resident=is_resident)
-            running = self._running[key] = self._tasks.start(work, "join of a room of other servers")
-            running.add_done_callback(lambda _: self._running.pop(key, None))
+            join = PendingJoin(room_id, user_id, servers, orjson.dumps(content))
+            running = self._start(join, is_resident=is_resident)
         outcome = await asyncio.shield(running)
         if isinstance(outcome, MatrixError):
             raise outcome
         return outcome
 
-    async def _run(
-        self, user_id: str, room_id: str, servers: Sequence[str], content: dict[str, Any], *,
-        is_resident: bool,
-    ) -> _Outcome:  # fmt: skip
+    async def resume(self) -> None:
+        """Go on with the joins that the life of the server before this one has left."""
+        for join in await pending_joins.take_up(self._database):
+            self._start(join, is_resident=False)
+
+    def _start(self, join: PendingJoin, *, is_resident: bool) -> "asyncio.Task[_Outcome]":
+        key = (join.room_id, join.user_id)
+        work = self._run(join, is_resident=is_resident)
+        running = self._running[key] = self._tasks.start(work, "join of a room of other servers")
+        running.add_done_callback(lambda _: self._running.pop(key, None))
+        return running
+
+    async def _run(self, join: PendingJoin, *, is_resident: bool) -> _Outcome:
+        room_id = join.room_id
+        outcome: _Outcome = None
         lock = self._rooms.setdefault(room_id, asyncio.Lock())
         try:
             async with asyncio.timeout(JOIN_TIMEOUT_S), lock:
-                if not is_resident and await self._residency.is_resident(room_id):
-                    return None
-                return await self._first(user_id, room_id, servers, content, is_resident=is_resident)
+                if is_resident:
+                    return await self._first(join, is_resident=True)
+                if not await self._residency.is_resident(room_id):
+                    await pending_joins.begin(self._database, join)
+                    outcome = await self._first(join, is_resident=False)
         except MatrixError as error:  # nobody may be left to hear of it
-            return error
+            outcome = error
         except TimeoutError:
-            return Unavailable("The other servers take too long to let you in. Try again.")
+            outcome = Unavailable("The other servers take too long to let you in. Try again.")
         finally:
             if not lock.locked() and self._rooms.get(room_id) is lock:
                 del self._rooms[room_id]
+        # Not if the server ends meanwhile: its next life goes on.
+        await pending_joins.end(self._database, room_id, join.user_id)
+        return outcome
 
-    async def _first(
-        self, user_id: str, room_id: str, servers: Sequence[str], content: dict[str, Any], *,
-        is_resident: bool,
-    ) -> str:  # fmt: skip
+    async def _first(self, join: PendingJoin, *, is_resident: bool) -> str:
         refusals = Refusals()
-        for server in servers:
+        content = orjson.loads(join.content)
+        for server in join.servers:
             try:
-                shaken = await self._handshakes.shake(server, "join", room_id, user_id, content)
+                shaken = await self._handshakes.shake(server, "join", join.room_id, join.user_id, content)
                 entry = await self._entry(server, shaken)
                 if is_resident:
                     await self._take_in(server, entry)

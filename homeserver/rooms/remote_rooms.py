@@ -42,7 +42,7 @@ class RemoteRooms:
         self.residency = residency
         self.outsiders = outsiders
         self.inviting = inviting
-        self._joining = joining
+        self.joining = joining
         self._leaving = leaving
         self._knocking = knocking
         self._database = database
@@ -64,7 +64,7 @@ class RemoteRooms:
         if await self.residency.is_resident(room_id):
             return None
         servers = await self._servers(user_id, room_id, via)
-        return await self._joining.join(user_id, room_id, servers, content)
+        return await self.joining.join(user_id, room_id, servers, content)
 
     async def join_by_others(
         self, user_id: str, room_id: str, via: Sequence[str], content: dict[str, Any]
@@ -77,7 +77,7 @@ class RemoteRooms:
         servers = await self._servers(user_id, room_id, via)
         if not servers:
             return None
-        return await self._joining.join(user_id, room_id, servers, content, is_resident=True)
+        return await self.joining.join(user_id, room_id, servers, content, is_resident=True)
 
     async def knock(
         self, user_id: str, room_id: str, via: Sequence[str], content: dict[str, Any]

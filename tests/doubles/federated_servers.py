@@ -95,6 +95,7 @@ class FederatedServer(RoomsServer):
     async def start(self):
         await super().start()
         self.wire.servers[self.name] = self
+        await self.services.rooms.entry.remote.rooms.joining.resume()
         return self
 
     async def close(self):

@@ -155,6 +155,41 @@ async def test_a_join_goes_on_when_the_client_goes_away(hal, wire, room):
     assert len(wire.paths(JOINED)) == 1
 
 
+async def test_a_join_goes_on_after_a_restart(here, hal, wire, room):
+    reached = asyncio.Event()
+
+    async def hold(origin, to, method, path):
+        if "send_join" in path:
+            reached.set()
+            await asyncio.Event().wait()
+
+    wire.before = hold
+    asking = asyncio.ensure_future(join(hal, room))
+    await reached.wait()
+    asking.cancel()
+    await asyncio.wait([asking])
+    await here.close()
+    wire.before = None
+    await here.start()
+
+    async def is_in():
+        return (await hal.get("/joined_rooms"))["joined_rooms"] == [room]
+
+    await until(is_in)
+    assert await here.database.fetch("SELECT 1 FROM pending_joins") == []
+
+
+async def test_a_join_that_ends_the_server_each_time_is_given_up(here, hal, wire, room):
+    await here.database.execute(
+        "INSERT INTO pending_joins VALUES (%b, %b, %b, %b, %b)",
+        room, hal.user_id, ["there.example"], b'{"membership":"join"}', 3,
+    )  # fmt: skip
+    await here.restart()
+
+    assert await here.database.fetch("SELECT 1 FROM pending_joins") == []
+    assert (await hal.get("/joined_rooms"))["joined_rooms"] == []
+
+
 async def test_a_join_whose_answer_was_lost_can_be_repeated(hal, tess, wire, there, room, monkeypatch):
     respond = there.dispatcher.respond
 
