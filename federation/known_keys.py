@@ -31,7 +31,7 @@ ASKED_AT_ONCE_MAX = 40
 """Servers of each kind: those that we know, and those that are but names, which anybody may make up."""
 
 NAMES_WAITING_MAX, WAITING_MAX = 1_000, 2_000
-"""Servers that are to be asked; past the first no name is asked about, past the second no server at all."""
+"""Servers that wait to be asked; past the first no mere name is asked, past the second no server at all."""
 
 CURIOSITIES_WAITING_MAX = 100
 """Past so many servers that are to be asked, nobody is asked for others who want to know."""
@@ -194,7 +194,7 @@ class KnownKeys:
         return await self._table.answer(server_name)
 
     async def refresh(self, server_name: str) -> None:
-        """Ask a server again that somebody wants to know of; unless it was just asked, fails, or others wait."""
+        """Ask a server again, out of curiosity: not if it was just asked, fails, or others wait."""
         if self._may_ask(server_name) and len(self._asking) < CURIOSITIES_WAITING_MAX:
             await self._asked(server_name, {})
 
