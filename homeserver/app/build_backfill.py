@@ -49,7 +49,6 @@ def build_backfill(
         resolution=resolution,
         events=events,
         redactions=ReceivedRedactions(events=events, graph=Graph(database), state_at=state_at),
-        signatures=ports.signatures,
         queries=database,
     )
     return Backfill(

@@ -18,15 +18,14 @@ from homeserver.core.auth.selection import StateKey, auth_types_for
 from homeserver.core.errors import Unavailable
 from homeserver.core.event.chronology import chronological, connected
 from homeserver.core.event.pdu import Event
-from homeserver.core.pdu_checks import NeedAuthEvents, NeedSignatures, check_against_auth_events, check_form
-from homeserver.core.pdu_verdicts import Accepted, Rejected, Verdict
+from homeserver.core.pdu_checks import NeedAuthEvents, check_against_auth_events
+from homeserver.core.pdu_verdicts import Accepted, Rejected
 from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import intern
 from homeserver.rooms.gaps import Gaps, context_of
 from homeserver.rooms.merging import NEVER_SHOWN
 from homeserver.rooms.outliers import Outliers, named
-from homeserver.rooms.ports import Signatures
 from homeserver.rooms.received_redactions import ReceivedRedactions
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.resolution import Resolution
@@ -93,17 +92,16 @@ class OlderEvents:
     Args:
         registry: the rooms.
         gaps: asks for states and auth events.
-        outliers: numbers state events.
+        outliers: checks the form of events, and numbers state events.
         resolution: resolves states where branches meet.
         events: what is stored.
         redactions: knows what is redacted.
-        signatures: verifies them.
         queries: of places.
     """
 
     def __init__(
         self, *, registry: RoomRegistry, gaps: Gaps, outliers: Outliers, resolution: Resolution,
-        events: Events, redactions: ReceivedRedactions, signatures: Signatures, queries: Queries,
+        events: Events, redactions: ReceivedRedactions, queries: Queries,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._gaps = gaps
@@ -111,7 +109,6 @@ class OlderEvents:
         self._resolution = resolution
         self._events = events
         self._redactions = redactions
-        self._signatures = signatures
         self._queries = queries
 
     async def place(
@@ -131,11 +128,7 @@ class OlderEvents:
         """
         found = named(pdus, room.rules)
         known = await self._events.by_ids(found)
-        events = [
-            event
-            for event_id, pdu in found.items()
-            if (event := await self._formed(room, pdu, known.get(event_id))) is not None
-        ]
+        events = await self._formed(room, found, known)
         # The newest ones: what is left out is asked for the next time.
         ordered = chronological(connected(events, list(missing)))[-EVENTS_MAX:]
         ordered = [event for event in ordered if not _has_place(known.get(event.event_id))]
@@ -148,21 +141,16 @@ class OlderEvents:
         await self._flush(batch)
         return batch.placed
 
-    async def _formed(self, room: RoomActor, pdu: Any, known: StoredEvent | None) -> Event | None:
-        """Check form and signatures of an event; one that is stored is taken as it is."""
-        if known is not None:
-            return known.event if known.room_nid == room.room_nid else None
-        checks = check_form(pdu, room.rules)
-        try:
-            need = next(checks)
-            while True:
-                assert isinstance(need, NeedSignatures), "the form is checked by itself"
-                need = checks.send(await self._signatures.missing_on(need.pdu, room.rules, need.signers))
-        except StopIteration as done:
-            verdict: Verdict = done.value
-        if not isinstance(verdict, Accepted) or verdict.event.room_id != room.room_id:
-            return None
-        return verdict.event
+    async def _formed(
+        self, room: RoomActor, pdus: Mapping[str, Any], known: Mapping[str, StoredEvent]
+    ) -> list[Event]:
+        """Check form and signatures of events; one that is stored is taken as it is."""
+        verdicts = await self._outliers.formed(
+            room.rules, {event_id: pdu for event_id, pdu in pdus.items() if event_id not in known}
+        )
+        fresh = [verdict.event for verdict in verdicts.values() if isinstance(verdict, Accepted)]
+        stored = [one.event for one in known.values() if one.room_nid == room.room_nid]
+        return [event for event in (*stored, *fresh) if event.room_id == room.room_id]
 
     async def _batch(self, server: str, room: RoomActor, ordered: Sequence[Event]) -> _Batch:
         numbers = await intern(

@@ -160,7 +160,7 @@ class Outliers:
         ordered = await _beside(len(fresh), lambda: in_order(fresh, "auth_events", room.rules))
         # Not every room version names the create event among the auth events, but all wait for it.
         ordered.sort(key=lambda event_id: fresh[event_id].get("type") != "m.room.create")
-        formed = await self._formed(
+        formed = await self.formed(
             room.rules, {event_id: fresh[event_id] for event_id in ordered[:OUTLIERS_MAX]}
         )
         for number, (event_id, of_form) in enumerate(formed.items()):
@@ -176,7 +176,7 @@ class Outliers:
                     create = verdict.event
         await self._write(room, checked)
 
-    async def _formed(self, rules: RoomVersionRules, pdus: Mapping[str, Any]) -> dict[str, Verdict]:
+    async def formed(self, rules: RoomVersionRules, pdus: Mapping[str, Any]) -> dict[str, Verdict]:
         """Check the form, signatures and hashes of some PDUs: all together, since they may be many."""
         verdicts: dict[str, Verdict] = {}
         waiting: list[tuple[str, Checks, NeedSignatures]] = []

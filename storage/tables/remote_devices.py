@@ -231,13 +231,18 @@ async def forget_unshared(queries: Queries, user_ids: Collection[str] | None = N
 
 async def forget_unshared_of_room(queries: Queries, room_id: str) -> int:
     """Forget the lists of members of a room that none of ours is in, who share no other; returns how many."""
+    ours = await queries.fetch_one(
+        "SELECT 1 FROM rooms JOIN room_counts USING (room_nid) WHERE room_id = %b AND joined_local > 0",
+        room_id,
+    )
+    if ours is not None:
+        return 0  # most rooms: their members, who may be many, are not looked at
     share = _SHARED.format(user_id="remote_device_lists.user_id")
     return await queries.execute(
         "DELETE FROM remote_device_lists USING rooms, memberships AS member, interned_users AS who"
         " WHERE rooms.room_id = %b AND member.room_nid = rooms.room_nid AND member.membership = 'join'"
         " AND NOT member.is_local AND who.nid = member.user_nid AND remote_device_lists.user_id = who.text"
-        " AND NOT EXISTS (SELECT 1 FROM room_counts WHERE room_counts.room_nid = rooms.room_nid"
-        f" AND joined_local > 0) AND NOT {share}",
+        f" AND NOT {share}",
         room_id,
     )
 
