@@ -13,6 +13,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web import http
 
+from homeserver.core.errors import Unavailable
 from homeserver.http.channel import Channel, Express, Responder
 from homeserver.http.cors import CORS_HEADERS
 from homeserver.http.dispatch import RawRequest
@@ -49,6 +50,9 @@ SEND_S_MAX = 600
 REFUSED_S_MAX = 10
 """How long a client whose request was refused may take to notice."""
 
+LONG_BODIES_BYTES_MAX = 268_435_456
+"""Of bodies that are longer than most endpoints take, as servers send them: of all connections together."""
+
 class WireRequest(http.Request):
     """A request as it comes off the wire.
 
@@ -66,6 +70,7 @@ class WireRequest(http.Request):
         self.headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
         self._body_bytes = 0
+        self._long_bytes = 0
         self._task: asyncio.Task[None] | None = None
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802 - Twisted's name
@@ -75,10 +80,27 @@ class WireRequest(http.Request):
         """Keep a part of the body, up to the limit."""
         self._body_bytes += len(data)
         if self.channel.is_too_large(self._body_bytes):
-            self._chunks.clear()
+            self._drop_body()
             self.channel.refuse_body()
+        elif self._body_bytes > self.site.responder.body_bytes_max and not self._hold_long_body():
+            self._drop_body()
+            self.channel.refuse(Unavailable("This server has no room for long bodies now; try again later."))
         else:
             self._chunks.append(data)
+
+    def _hold_long_body(self) -> bool:
+        """Take room for what is here of a long body; returns whether there is any."""
+        more = self._body_bytes - self._long_bytes
+        if self.site.long_bodies_bytes + more > LONG_BODIES_BYTES_MAX:
+            return False
+        self.site.long_bodies_bytes += more
+        self._long_bytes = self._body_bytes
+        return True
+
+    def _drop_body(self) -> None:
+        self._chunks.clear()
+        self.site.long_bodies_bytes -= self._long_bytes
+        self._long_bytes = 0
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's name
         """Begin to answer, now that the whole request is here."""
@@ -132,6 +154,7 @@ class WireRequest(http.Request):
             response, with_body=self.method != b"HEAD", closes=not channel.persistent
         )
         channel.send(data)
+        self._drop_body()
         self.finished = 1
         self._task = None
         self.channel = None
@@ -140,7 +163,7 @@ class WireRequest(http.Request):
     def connectionLost(self, reason: Any) -> None:  # noqa: ARG002, N802 - Twisted's name and argument
         """Cancel the work for a client that is gone."""
         self.channel = None
-        self._chunks.clear()
+        self._drop_body()
         self.cancel()
 
     def cancel(self) -> "asyncio.Task[None] | None":
@@ -161,6 +184,7 @@ class HttpSite(ServerFactory):
         channels: the open connections.
         express: knows a shorter way for some requests; None: there is none.
         sweeps: how often idle connections were looked for.
+        long_bodies_bytes: how much is here of bodies that are longer than most endpoints take.
     """
 
     noisy = False
@@ -185,6 +209,7 @@ class HttpSite(ServerFactory):
         self.header_bytes_max = header_bytes_max
         self.channels: set[Channel] = set()
         self.sweeps = 0
+        self.long_bodies_bytes = 0
         self._reactor = reactor
         self._sweep_call: Any = None
 

@@ -125,3 +125,53 @@ async def test_a_connection_takes_what_the_endpoint_takes(listen, path, length, 
     answer = await listen().connect().exchange(b"PUT %s HTTP/1.1\r\n%s\r\n\r\n%s" % (path, head, body))
 
     assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+class TestLongBodies:
+    """Those that only some endpoints take, `/large` among them, share some room."""
+
+    HEAD = b"PUT /large HTTP/1.1\r\nContent-Length: 4000\r\n\r\n"
+
+    @pytest.fixture(autouse=True)
+    def room(self, monkeypatch):
+        monkeypatch.setattr("homeserver.http.adapter.LONG_BODIES_BYTES_MAX", 5000)
+
+    async def test_room_is_given_back_with_the_answer(self, listen):
+        listener = listen()
+        connection = listener.connect()
+
+        for _ in range(3):
+            answer = await connection.exchange(self.HEAD + b"x" * 4000)
+            assert answer.startswith(b"HTTP/1.1 200")
+        assert listener.site.long_bodies_bytes == 0
+
+    async def test_where_there_is_no_room_it_is_said_so(self, listen):
+        listener = listen()
+        first, second, third = (listener.connect() for _ in range(3))
+        await first.exchange(self.HEAD + b"x" * 3000)
+
+        answer = await second.exchange(self.HEAD + b"x" * 3000)
+        short = await third.exchange(b"PUT /large HTTP/1.1\r\nContent-Length: 900\r\n\r\n" + b"x" * 900)
+
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert short.startswith(b"HTTP/1.1 200")
+        assert listener.site.long_bodies_bytes == 3000
+
+    async def test_room_is_given_back_by_who_goes_away(self, listen):
+        listener = listen()
+        connection = listener.connect()
+        await connection.exchange(self.HEAD + b"x" * 2000)
+        assert listener.site.long_bodies_bytes == 2000
+
+        connection.channel.connectionLost(None)
+
+        assert listener.site.long_bodies_bytes == 0
+
+    async def test_room_is_given_back_by_what_is_too_long(self, listen):
+        listener = listen()
+        head = b"PUT /large HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+        answer = await listener.connect().exchange(head + (b"7d0\r\n" + b"x" * 2000 + b"\r\n") * 3)
+
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert listener.site.long_bodies_bytes == 0
