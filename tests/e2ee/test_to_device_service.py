@@ -2,6 +2,7 @@
 
 import asyncio
 
+import orjson
 import pytest
 
 from homeserver.core.errors import Unavailable
@@ -11,6 +12,7 @@ from homeserver.e2ee.to_device import ToDevice
 from homeserver.runtime.clock import SystemClock
 from homeserver.runtime.observation import ignore_observations
 from storage.journal import Journal
+from storage.tables import to_device
 from storage.writers import Writers
 
 ALICE = "@alice:localhost"
@@ -68,6 +70,28 @@ async def test_what_another_process_sent_in_the_same_moment_is_not_sent_again(se
     await service.send(SENDER, "m.test", "t", TO)
 
     assert await waiting(database) == []
+
+
+async def test_each_device_gets_its_own_where_one_between_them_is_full(service, database, published):
+    async def full_among(devices):
+        return {(ALICE, "B")}.intersection(devices)
+
+    service._sizes.full_among = full_among
+    for device_id in "BC":
+        await database.execute(
+            "INSERT INTO devices (user_id, device_id, created_ms) VALUES (%b, %b, 0)", ALICE, device_id
+        )
+    contents = {device_id: {"for": device_id} for device_id in "CBA"}
+    await service.send(SENDER, "m.test", "t", {ALICE: contents})
+
+    (change,) = published
+    for device_id in "ABC":
+        rows = await to_device.waiting(database, ALICE, device_id, after=0, limit=10)
+        told = [(change.position, event) for _, name, event in change.messages if name == device_id]
+        assert rows == told
+        assert [orjson.loads(event)["content"] for _, event in rows] == (
+            [] if device_id == "B" else [contents[device_id]]
+        )
 
 
 async def test_what_cannot_be_stored_is_said_and_can_be_sent_again(service, database, published):
