@@ -18,6 +18,9 @@ __all__ = ["RequestSignatures", "Servers"]
 LONG_BODY_BYTES_MIN = 262_144
 """What is longer is not encoded anew while all others wait, since nobody knows yet who sent it."""
 
+LONG_BODIES_AT_ONCE_MAX = 2
+"""Encoded anew at a time: decoded, they are many times as large."""
+
 
 class RequestSignatures(Protocol):
     """Verifies signatures of requests."""
@@ -48,6 +51,7 @@ class Servers:
         self._signatures = signatures
         self._may_speak_with = may_speak_with
         self._heard_from = heard_from
+        self._turns = asyncio.Semaphore(LONG_BODIES_AT_ONCE_MAX)
 
     async def authenticate(self, signed: SignedRequest) -> str:
         """The name of the server that made a request.
@@ -71,11 +75,17 @@ class Servers:
         # Most servers send the canonical JSON that they signed. What is signed here ends in strings that are
         # written in one way only, so nothing but the body can have stood before them.
         if not await self._is_signed(signed, claimed, signed.body or None):
-            canonical = await _canonical(signed)
+            canonical = await self._canonical(signed)
             if canonical is None or not await self._is_signed(signed, claimed, canonical):
                 raise Unauthorized(f"The signature is not that of {origin} on this request.")
         self._heard_from(origin)
         return origin
+
+    async def _canonical(self, signed: SignedRequest) -> bytes | None:
+        if len(signed.body) <= LONG_BODY_BYTES_MIN:
+            return _canonical(signed)
+        async with self._turns:
+            return await asyncio.to_thread(_canonical, signed)
 
     async def _is_signed(self, signed: SignedRequest, claimed: XMatrix, content: bytes | None) -> bool:
         origin, key_id = claimed.origin, claimed.key_id
@@ -88,14 +98,12 @@ class Servers:
         return is_signed
 
 
-async def _canonical(signed: SignedRequest) -> bytes | None:
+def _canonical(signed: SignedRequest) -> bytes | None:
     """The content in canonical JSON; None: it is that already, or there is none."""
     if not signed.body:
         return None
-    is_long = len(signed.body) > LONG_BODY_BYTES_MIN
-    content = await asyncio.to_thread(signed.content) if is_long else signed.content()
     try:
-        canonical = await asyncio.to_thread(encode_lenient, content) if is_long else encode_lenient(content)
+        canonical = encode_lenient(signed.content())
     except ValueError:
         raise BadJson("The body has no canonical JSON.") from None
     return None if canonical == signed.body else canonical
