@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from homeserver.core.event.pdu import Event
 from homeserver.http.endpoint import Authentication, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_list, json_response
@@ -101,9 +100,5 @@ class JoinsEndpoints:
         )
         if room.servers is not None:
             body += b',"servers_in_room":%b' % orjson.dumps(room.servers)
-        body += json_list(b',"auth_chain":[', _signed(room.auth_chain), b"]")
-        return body + json_list(b',"state":[', _signed(room.state), b"]}")
-
-
-def _signed(events: Sequence[Event]) -> list[bytes]:
-    return [event.canonical for event in events]
+        body += json_list(b',"auth_chain":[', room.auth_chain, b"]")
+        return body + json_list(b',"state":[', room.state, b"]}")

@@ -18,7 +18,6 @@ from homeserver.app.storage import Runtime, Storage
 from homeserver.rooms.room_servers import RoomServers
 from homeserver.rooms.server_history import ServerHistory
 from homeserver.rooms.server_sight import ServerSight
-from homeserver.rooms.server_states import ServerStates
 from storage.tables.events import Events
 
 __all__ = ["build_received"]
@@ -81,5 +80,5 @@ def _reading(
         clock=runtime.clock, server_name=registry.composer.server_name,
     )  # fmt: skip
     yield RoomStatesForServers(
-        access=access, states=ServerStates(database=database, events=events, state_at=state_at)
+        access=access, states=services.rooms.entry.remote.server_states
     )

@@ -21,8 +21,10 @@ from homeserver.rooms.remote_rooms import RemoteRooms
 from homeserver.rooms.residency import Residency
 from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.room_names import RoomNames
+from homeserver.rooms.server_states import ServerStates
 from homeserver.rooms.state_at import StateAt
 from homeserver.runtime.tasks import Tasks
+from storage.tables.events import Events
 from storage.tables.memberships import Memberships
 
 __all__ = ["RemoteRoomServices", "build_remote_rooms"]
@@ -43,6 +45,7 @@ class RemoteRoomServices:
     residency: Residency
     restricted_joins: RestrictedJoins
     rooms: RemoteRooms
+    server_states: ServerStates
     templates: MemberTemplates
 
 
@@ -61,6 +64,7 @@ def build_remote_rooms(
         registry=registry, residency=residency, memberships=Memberships(database),
         interning=storage.interning, server_name=server_name,
     )  # fmt: skip
+    server_states = ServerStates(database=database, events=Events(database), state_at=state_at)
     inviting = RemoteInviting(
         registry=registry, remote=outgoing.joins, ingest=receiving.ingest, signatures=signatures
     )
@@ -68,7 +72,7 @@ def build_remote_rooms(
     return RemoteRoomServices(
         entries=MemberEntries(
             registry=registry, templates=templates, restricted_joins=restricted_joins,
-            ingest=receiving.ingest, database=database, state_at=state_at,
+            ingest=receiving.ingest, database=database, states=server_states,
         ),
         inviting=inviting,
         is_federated=outgoing.is_federated,
@@ -92,5 +96,6 @@ def build_remote_rooms(
             knocking=RemoteKnocking(handshakes=handshakes, outsiders=outsiders), inviting=inviting,
             database=database, server_name=server_name,
         ),
+        server_states=server_states,
         templates=templates,
     )  # fmt: skip

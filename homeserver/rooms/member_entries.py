@@ -16,12 +16,11 @@ from homeserver.core.pdu_form import check_format
 from homeserver.core.pdu_verdicts import Dropped, Rejected, SoftFailed
 from homeserver.core.signing import event_id_of
 from homeserver.rooms.actor import RoomActor
-from homeserver.rooms.auth_chains import AuthChains
 from homeserver.rooms.ingest import Ingest, Postponed
 from homeserver.rooms.member_templates import MemberTemplates
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.restricted_joins import RestrictedJoins
-from homeserver.rooms.state_at import StateAt
+from homeserver.rooms.server_states import ServerStates
 from storage.pool import Database
 from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.room_servers import joined_servers
@@ -38,14 +37,14 @@ class JoinedRoom:
 
     Attributes:
         event: the member event, with our signature if we vouched for it.
-        state: the state before it.
-        auth_chain: what allows that and the event; without `state`, if that was asked for.
+        state: the state before it, encoded.
+        auth_chain: what allows that and the event, encoded; without `state`, if members are omitted.
         servers: who was in the room before; None where nothing is omitted.
     """
 
     event: Event
-    state: Sequence[Event]
-    auth_chain: Sequence[Event]
+    state: Sequence[bytes]
+    auth_chain: Sequence[bytes]
     servers: Sequence[str] | None
 
 
@@ -58,21 +57,20 @@ class MemberEntries:
         restricted_joins: says who vouches.
         ingest: checks and places events.
         database: what is stored.
-        state_at: reads states.
+        states: tells states to other servers.
     """
 
     def __init__(
         self, *, registry: RoomRegistry, templates: MemberTemplates, restricted_joins: RestrictedJoins,
-        ingest: Ingest, database: Database, state_at: StateAt,
+        ingest: Ingest, database: Database, states: ServerStates,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._templates = templates
         self._restricted_joins = restricted_joins
         self._ingest = ingest
         self._database = database
-        self._state_at = state_at
+        self._states = states
         self._events = Events(database)
-        self._auth_chains = AuthChains(self._events)
 
     async def join(
         self, origin: str, room_id: str, event_id: str, pdu: Any, *, omits_members: bool
@@ -172,17 +170,12 @@ class MemberEntries:
     async def _answer(
         self, room_nid: int, stored: StoredEvent, servers: Sequence[str] | None
     ) -> JoinedRoom:
-        assert stored.state_group is not None, "an accepted event has its place"
-        chain = await self._state_at.groups.chain(room_nid, stored.state_group)
-        events = await self._events.by_nids(room_nid, chain.items().values())
-        state = {nid: one.event for nid, one in events.items()}
+        without_type = None
         if servers is not None:
-            state = {nid: event for nid, event in state.items() if event.type != _MEMBER}
-        own = await self._events.auth_nids(room_nid, [stored.position])
-        roots = {nid for of_one in own.values() for nid in of_one}
-        behind = roots | await self._auth_chains.of(room_nid, {*state, *roots})
-        if servers is not None:
-            behind -= state.keys()
-        chained = await self._auth_chains.events(room_nid, behind - state.keys())
-        auth_chain = [*chained, *[state[nid] for nid in behind & state.keys()]]
-        return JoinedRoom(stored.event, list(state.values()), auth_chain, servers)
+            types = await self._registry.interning.existing("type", (_MEMBER,))
+            without_type = types[_MEMBER]
+        async with self._states.turns:
+            numbered = await self._states.entered(room_nid, stored, without_type=without_type)
+            state = await self._states.pdus(room_nid, numbered.state)
+            auth_chain = await self._states.pdus(room_nid, numbered.auth_chain)
+        return JoinedRoom(stored.event, state, auth_chain, servers)

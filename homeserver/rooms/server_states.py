@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from homeserver.core.errors import NotFound
 from homeserver.rooms.state_at import StateAt
 from storage.pool import Database
+from storage.state_delta import unpacked_key
 from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.pdus import chain_of, ids_of, json_of
 
@@ -75,6 +76,26 @@ class ServerStates:
         chain = await self._state_at.groups.chain(room_nid, stored.state_group)
         state = set(chain.items().values())
         return NumberedState(state, await chain_of(self._database, room_nid, state, limit=CHAIN_MAX))
+
+    async def entered(
+        self, room_nid: int, stored: StoredEvent, *, without_type: int | None
+    ) -> NumberedState:
+        """Tell the state before an event by which a server came in, and what allows that and the event.
+
+        Args:
+            room_nid: the room.
+            stored: the event, which has its place.
+            without_type: number of the event type that is left out of the state; then the auth chain lacks
+                what the state has.
+        """
+        assert stored.state_group is not None, "an accepted event has its place"
+        chain = await self._state_at.groups.chain(room_nid, stored.state_group)
+        state = {nid for key, nid in chain.items().items() if unpacked_key(key)[0] != without_type}
+        named = set((await self._events.nids_of(room_nid, stored.event.auth_events)).values())
+        behind = named.union(
+            await chain_of(self._database, room_nid, state | named, limit=CHAIN_MAX)
+        )
+        return NumberedState(state, behind if without_type is None else behind - state)
 
     async def auth_chain(self, room_nid: int, event_id: str) -> Collection[int]:
         """Number all that is in the auth chain of an event.
