@@ -97,6 +97,10 @@ bench-devices: install
 bench-sender: install
 	$(BIN)/python -m tests.benchmarks.federation_sender
 
+# Two processes, with TLS between them.
+bench-federation: install
+	$(BIN)/python -m tests.benchmarks.federation $(ARGS)
+
 bench-rooms: install
 	$(BIN)/python -m tests.benchmarks.large_rooms $(ARGS)
 

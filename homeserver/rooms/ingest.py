@@ -4,7 +4,7 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-recei
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +28,7 @@ from homeserver.rooms.actor import RoomActor
 from homeserver.rooms.commands import Draft
 from homeserver.rooms.compose import intern
 from homeserver.rooms.gaps import Gaps, in_time
+from homeserver.rooms.in_flight import InFlight, NotStoredError
 from homeserver.rooms.merging import Merging
 from homeserver.rooms.outliers import in_order, named
 from homeserver.rooms.placing import Arrival, Placing
@@ -84,10 +85,12 @@ class _Chase:
 
     Attributes:
         questions: all that may be asked.
+        in_flight: what is placed and not yet known to be in storage.
         fetches_deep: how often what came had to be asked for before this.
     """
 
     questions: _Questions
+    in_flight: InFlight
     fetches_deep: int = 0
 
 
@@ -100,8 +103,14 @@ class _Receipt:
     chase: _Chase
     is_relayed: bool = False
     is_news: bool = False
+    seen: RoomActor | None = None
     before: StateChain | None = None
     lacking: tuple[str, ...] = ()
+
+    def be_surprised(self) -> None:
+        """Take nothing for news any more: what is going to be asked for may have to do with it."""
+        self.is_news = False
+        self.chase.in_flight.news.clear()
 
 
 class Ingest:
@@ -152,11 +161,14 @@ class Ingest:
             room = await self._registry.actor(room_id)
             if not ServerAcl.of(room.state.get(("m.room.server_acl", ""))).allows(server):
                 raise Forbidden("The access control list of the room keeps your server out.")
-            fresh, chase = named(pdus, room.rules), _Chase(_Questions())
+            fresh = named(pdus, room.rules)
+            expected = await self._graph.expected(room.room_nid, fresh)
+            chase = _Chase(_Questions(), InFlight(fresh.keys() - expected))
             outcomes = {
                 event_id: await self._receive(server, room_id, event_id, fresh[event_id], chase)
                 for event_id in in_order(fresh, "prev_events", room.rules)
             }
+            await chase.in_flight.land()
             await self._merging.merge(room_id)
             return outcomes
 
@@ -176,8 +188,10 @@ class Ingest:
         async with self._one_at_a_time(room_id):
             room = await self._registry.actor(room_id)
             event_id = event_id_of(pdu, room.rules)
-            chase = _Chase(_Questions())
-            return await self._receive(server, room_id, event_id, pdu, chase, is_relayed=True)
+            chase = _Chase(_Questions(), InFlight())
+            outcome = await self._receive(server, room_id, event_id, pdu, chase, is_relayed=True)
+            await chase.in_flight.land()
+            return outcome
 
     @asynccontextmanager
     async def _one_at_a_time(self, room_id: str) -> AsyncIterator[None]:
@@ -195,7 +209,12 @@ class Ingest:
         is_relayed: bool = False,
     ) -> Verdict | Postponed | None:  # fmt: skip
         room = await self._registry.actor(room_id)
-        is_news = not await self._graph.is_expected(room.room_nid, event_id)
+        is_news = event_id in chase.in_flight.news
+        if is_news:
+            chase.in_flight.news.discard(event_id)  # it may come again
+        else:
+            await self._registry.settled(room)
+            is_news = not await self._graph.expected(room.room_nid, (event_id,))
         known = None if is_news else await self._events.by_id(event_id)
         if known is not None and not known.flags & EventFlags.OUTLIER:
             return None
@@ -209,9 +228,11 @@ class Ingest:
                 verdict = replace(verdict, event=known.event)
                 if known.flags & EventFlags.REJECTED:
                     verdict = Rejected(known.event, "It was rejected before its place was known.")
-            return await self._placing.place(await self._arrival(receipt, verdict, known))
+            return await self._placing.place(await self._arrival(receipt, verdict, known), chase.in_flight)
         except _PastUnknownError as error:
             return Postponed(str(error))
+        except NotStoredError:
+            return await self._receive(server, room_id, event_id, pdu, chase, is_relayed=is_relayed)
 
     async def _arrival(
         self, receipt: _Receipt, verdict: Accepted | SoftFailed | Rejected, known: StoredEvent | None
@@ -227,7 +248,7 @@ class Ingest:
             event, verdict, receipt.before, numbers,
             auth_nids=tuple([nids[one] for one in event.auth_events if one in nids]),
             outlier_nid=None if known is None else known.position, lacking=receipt.lacking,
-            is_relayed=receipt.is_relayed, is_news=receipt.is_news,
+            is_relayed=receipt.is_relayed, is_news=receipt.is_news, seen=receipt.seen,
         )  # fmt: skip
 
     async def _check(self, receipt: _Receipt, pdu: Any) -> Verdict:
@@ -251,8 +272,8 @@ class Ingest:
                 return await self._auth_events(receipt, event)
             case NeedStateBefore(event, keys):
                 receipt.before = await self._state_before(receipt, event)
-                current = await self._registry.actor(room.room_id, *keys)
-                if _is_settled(current) and receipt.before.group == current.chain.group:
+                current = await self._at_hand(receipt, *keys)
+                if receipt.before.group == current.chain.group:
                     return current.state.select(keys)
                 return await self._resolution.state_at.select(room.room_nid, receipt.before, keys)
             case NeedCurrentState(_, keys):
@@ -264,12 +285,12 @@ class Ingest:
         # Nearly always they are what the room has now.
         found = await self._current_state(receipt, event)
         asked = set(event.auth_events) - found.keys()
-        stored = await self._events.by_ids(asked)
+        stored = await self._stored(receipt, asked)
         if len(stored) < len(asked):
-            receipt.is_news = False
+            receipt.be_surprised()
             receipt.chase.questions.ask()
             await self._gaps.fetch_auth_events(receipt.server, receipt.room, event)
-            stored = await self._events.by_ids(asked)
+            stored = await self._stored(receipt, asked)
         missing = asked - stored.keys()
         if missing:  # somebody may have them, so the event is not rejected for that
             raise _PastUnknownError(f"Nobody tells of its auth events {', '.join(sorted(missing))}.")
@@ -279,21 +300,32 @@ class Ingest:
     async def _current_state(self, receipt: _Receipt, event: Event) -> dict[str, Event]:
         """Tell those auth events of an event that are in the current state, by their IDs."""
         keys = auth_types_for(event.rules, event.type, event.sender, event.state_key, event.content)
-        room = await self._registry.actor(receipt.room.room_id, *keys)
-        if not _is_settled(room):
-            return {}
+        room = await self._at_hand(receipt, *keys)
         state = room.state.select((_CREATE, *keys)).values()
         return {one.event_id: one for one in state if one.event_id in event.auth_events}
 
+    async def _at_hand(self, receipt: _Receipt, *keys: StateKey) -> RoomActor:
+        """Find the room in memory, which may be ahead of storage: then it must come true what it says."""
+        room = await self._registry.actor(receipt.room.room_id, *keys)
+        if receipt.seen is None and room.last_commit is not None:
+            receipt.seen = room
+        return room
+
+    async def _stored(self, receipt: _Receipt, event_ids: Collection[str]) -> dict[str, StoredEvent]:
+        """Read events; those that are on the way into storage, too."""
+        if event_ids:
+            await self._registry.settled(await self._registry.actor(receipt.room.room_id))
+        return await self._events.by_ids(event_ids)
+
     async def _state_before(self, receipt: _Receipt, event: Event) -> StateChain:
         room = receipt.room
-        placed = await self._placed(room, event)
+        placed = await self._placed(receipt, event)
         is_lacking = len(placed) < len(set(event.prev_events))
         if is_lacking:
-            receipt.is_news = False  # until what comes now may have to do with it
+            receipt.be_surprised()
         if is_lacking and receipt.chase.fetches_deep < FETCHES_DEEP_MAX:
             await self._fetch_missing(receipt, event)
-            placed = await self._placed(room, event)
+            placed = await self._placed(receipt, event)
         groups = set(placed.values())
         receipt.lacking = tuple([event_id for event_id in event.prev_events if event_id not in placed])
         for event_id in receipt.lacking:
@@ -304,17 +336,18 @@ class Ingest:
                 raise _PastUnknownError(error.error) from error
         create = room.create
         assert create is not None, "a stored room has been created"
-        if _is_settled(room) and groups == {room.chain.group}:
-            return room.chain
+        current = await self._at_hand(receipt)
+        if groups == {current.chain.group}:
+            return current.chain
         return await self._resolution.resolve(room.room_nid, create, groups) if groups else StateChain()
 
-    async def _placed(self, room: RoomActor, event: Event) -> dict[str, int]:
+    async def _placed(self, receipt: _Receipt, event: Event) -> dict[str, int]:
         """Tell the states after those predecessors of an event that have a place here."""
-        room = await self._registry.actor(room.room_id)
-        ends = {one.event.event_id: one.group for one in room.extremities} if _is_settled(room) else {}
+        room = await self._at_hand(receipt)
+        ends = {one.event.event_id: one.group for one in room.extremities}
         if set(event.prev_events) <= ends.keys():
             return {event_id: ends[event_id] for event_id in event.prev_events}
-        stored = await self._events.by_ids(event.prev_events)
+        stored = await self._stored(receipt, event.prev_events)
         return {
             event_id: one.group_after
             for event_id, one in stored.items()
@@ -335,14 +368,9 @@ class Ingest:
             )  # fmt: skip
             pdus = named(found[:MISSING_EVENTS_MAX], room.rules)
         pdus.pop(event.event_id, None)
-        deeper = _Chase(chase.questions, chase.fetches_deep + 1)
+        deeper = replace(chase, fetches_deep=chase.fetches_deep + 1)
         for event_id in in_order(pdus, "prev_events", room.rules):
             await self._receive(receipt.server, room.room_id, event_id, pdus[event_id], deeper)
-
-
-def _is_settled(room: RoomActor) -> bool:
-    """Whether what is in memory of a room is in storage, too."""
-    return room.last_commit is None
 
 
 class _PastUnknownError(Exception):

@@ -16,6 +16,7 @@ from homeserver.core.pdu_verdicts import Accepted, Rejected, SoftFailed
 from homeserver.core.positions import POSITION_MAX
 from homeserver.rooms.actor import Extremity, RoomActor, StateEntry, Step
 from homeserver.rooms.compose import add_rows, add_state_rows
+from homeserver.rooms.in_flight import InFlight, NotStoredError
 from homeserver.rooms.merging import NEVER_SHOWN
 from homeserver.rooms.received_redactions import ReceivedRedactions, RedactionsOfEvent
 from homeserver.rooms.registry import RoomRegistry
@@ -60,6 +61,7 @@ class Arrival:
         replaces_graph: all ends of the graph give way to it: the room was joined by way of another server.
         is_relayed: the other servers in the room hear of it from us.
         is_news: nothing that is stored has to do with it.
+        seen: the room in memory, if it was looked at while some of it was on the way into storage.
     """
 
     event: Event
@@ -72,6 +74,14 @@ class Arrival:
     replaces_graph: bool = False
     is_relayed: bool = False
     is_news: bool = False
+    seen: RoomActor | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is an accepted message that has to do with nothing but its predecessors."""
+        event = self.event
+        is_odd = event.is_state or event.redacts is not None or event.type in NEVER_SHOWN
+        return self.is_news and not is_odd and not self.lacking and isinstance(self.verdict, Accepted)
 
     @property
     def changes_state(self) -> bool:
@@ -130,16 +140,32 @@ class Placing:
         self.graph = graph
         self._redactions = redactions
 
-    async def place(self, arrival: Arrival) -> Accepted | SoftFailed | Rejected:
+    async def place(
+        self, arrival: Arrival, in_flight: InFlight | None = None
+    ) -> Accepted | SoftFailed | Rejected:
         """Place an event, by the state of the room as it is at that moment; returns the last word on it.
+
+        Args:
+            arrival: the event.
+            in_flight: takes the commit of an event that simply follows the last one; others are in storage
+                on return.
 
         Raises:
             NotFound: there is no such room here.
+            NotStoredError: the room is not as it was when the event was checked: it is to be checked again.
             Unavailable: it was not stored; the same may be tried again.
         """
+        if in_flight is not None:
+            committed = await self._place_at_once(arrival)
+            if committed is not None:
+                in_flight.commits.append(committed)
+                return arrival.verdict
+            in_flight.news.clear()
         attempts = 0
         while True:
             room = await self.registry.actor(arrival.event.room_id)
+            if arrival.seen is not None and arrival.seen is not room:
+                raise NotStoredError
             with self._held(room, is_needed=attempts >= _ATTEMPTS_MAX):
                 while room.last_commit is not None:  # our users may have gone on meanwhile
                     await self.registry.settled(room)
@@ -156,6 +182,31 @@ class Placing:
             if committed is not None:
                 await asyncio.shield(committed)
                 return plan.verdict
+
+    async def _place_at_once(self, arrival: Arrival) -> "asyncio.Future[None] | None":
+        """Place a message after the only end of the graph, as one of ours is; None if it is not so simple."""
+        room = await self.registry.actor(arrival.event.room_id)
+        ends = {one.event.event_id for one in room.extremities}
+        is_simple = (
+            arrival.is_plain
+            and room.gate is None
+            and arrival.seen in {None, room}
+            and ends == set(arrival.event.prev_events)
+            and arrival.before.group == room.chain.group
+        )
+        if not is_simple:
+            return None
+        try:
+            verdict = _by_current_state(room, arrival)
+        except NotLoadedError:
+            return None
+        if not isinstance(verdict, Accepted):
+            return None
+        plan = _Plan(
+            room, room.extremities, room.chain, verdict, RedactionsOfEvent(), is_behind=False, is_end=True,
+            moves_ends=True,
+        )  # fmt: skip
+        return self._carry_out(plan, arrival)
 
     @contextmanager
     def _held(self, room: RoomActor, *, is_needed: bool) -> Iterator[None]:

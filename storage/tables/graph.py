@@ -1,6 +1,6 @@
 """The edges of rooms' graphs: outliers that find their place, events that we lack, redactions that wait."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from homeserver.core.event.pdu import Event
 from storage.pool import Database
@@ -117,18 +117,18 @@ class Graph:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def is_expected(self, room_nid: int, event_id: str) -> bool:
-        """Say whether anything is known of an event: it is stored, or named, or a redaction waits for it."""
-        row = await self._database.fetch_one(
-            "SELECT EXISTS (SELECT 1 FROM event_ids WHERE event_ids.event_id = asked.event_id)"
+    async def expected(self, room_nid: int, event_ids: Collection[str]) -> set[str]:
+        """Tell of which events something is known: they are stored, named, or a redaction waits for them."""
+        rows = await self._database.fetch(
+            "SELECT asked.event_id FROM unnest(%b::text[]) AS asked (event_id)"
+            " WHERE EXISTS (SELECT 1 FROM event_ids WHERE event_ids.event_id = asked.event_id)"
             " OR EXISTS (SELECT 1 FROM backward_extremities AS named"
-            " WHERE named.room_nid = asked.room_nid AND named.event_id = asked.event_id)"
+            " WHERE named.room_nid = %b::bigint AND named.event_id = asked.event_id)"
             " OR EXISTS (SELECT 1 FROM waiting_redactions AS waiting"
-            " WHERE waiting.room_nid = asked.room_nid AND waiting.redacts = asked.event_id)"
-            " FROM (SELECT %b::bigint AS room_nid, %b::text AS event_id) AS asked",
-            room_nid, event_id,
+            " WHERE waiting.room_nid = %b::bigint AND waiting.redacts = asked.event_id)",
+            list(event_ids), room_nid, room_nid,
         )  # fmt: skip
-        return bool(row and row[0])
+        return {event_id for (event_id,) in rows}
 
     async def is_named(self, room_nid: int, event_id: str) -> bool:
         """Say whether an event that has no place here is named as a predecessor by an accepted one."""
