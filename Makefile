@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: install run test scenarios federation interop demo-regions same-view simulate check bench bench-live bench-rooms bench-sync bench-devices bench-sender lock clean browser
+.PHONY: install run test scenarios federation interop demo-regions same-view simulate simulate-whole check bench bench-live bench-rooms bench-sync bench-devices bench-sender lock clean browser
 
 install: $(VENV)/.installed
 
@@ -63,6 +63,11 @@ same-view: install .venv-interop/.installed $(JS)/node_modules/.installed
 simulate: install
 	@PYTHONHASHSEED=0 SIMULATE_SEEDS=$(or $(SEEDS),100) SIMULATE_FIRST=$(or $(FIRST),1) \
 	  $(BIN)/pytest -q -p no:randomly tests/simulation/test_seeds.py -k agree $(ARGS)
+
+# The same with whole servers that talk with each other as they do over the wire.
+simulate-whole: install
+	@SIMULATE_SEEDS=$(or $(SEEDS),100) SIMULATE_FIRST=$(or $(FIRST),1) \
+	  $(BIN)/pytest -q -p no:randomly tests/simulation/whole $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -171,7 +171,7 @@ class RoomQueues:
         Raises:
             Unavailable: storage does not answer.
         """
-        if self._staging.is_empty:
+        if not await self._staging.has_any():
             return
         for room_id, origin in await self._staging.rooms_due():
             room = self._rooms.setdefault(room_id, _Room(room_id))

@@ -14,7 +14,7 @@ from storage.tables import received_pdus
 from storage.tables.queries import Queries
 from storage.tables.received_pdus import ReceivedPdu
 
-__all__ = ["ATTEMPTS_MAX", "Staging"]
+__all__ = ["ATTEMPTS_MAX", "LOOKS_IN_VAIN_MAX", "Staging"]
 
 PDUS_PER_ORIGIN_MAX = 10_000
 BYTES_PER_ORIGIN_MAX = 67_108_864
@@ -23,6 +23,7 @@ RETRY_MS_MIN = 30_000
 RETRY_MS_MAX = 3_600_000
 READ_MAX = 50
 ROOMS_PER_LOOK_MAX = 1_000
+LOOKS_IN_VAIN_MAX = 20
 _BUSY_RETRY_MS = 30_000
 _STORED_BYTES_MAX = 2 * EVENT_BYTES_MAX
 """No event is as long: what is not needed of it was left out, and the rest may be written less tersely."""
@@ -40,6 +41,7 @@ class Staging:
         self._queries = queries
         self._clock = clock
         self._held: dict[str, tuple[int, int]] = {}
+        self._looks_in_vain = 0
 
     async def start(self) -> None:
         """Count what is kept.
@@ -49,10 +51,21 @@ class Staging:
         """
         self._held = await received_pdus.sizes(self._queries)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is kept."""
-        return not self._held
+    async def has_any(self) -> bool:
+        """Whether anything is kept.
+
+        If not it is counted anew now and then: what broke off while it was written may be there all the same,
+        as may what a process that was killed had handed over a moment before.
+
+        Raises:
+            Unavailable: storage does not answer.
+        """
+        if not self._held:
+            self._looks_in_vain += 1
+            if self._looks_in_vain >= LOOKS_IN_VAIN_MAX:
+                self._looks_in_vain = 0
+                await self.start()
+        return bool(self._held)
 
     async def keep(
         self, origin: str, room_id: str, pdus: Mapping[str, Any], *, attempts: int = 0

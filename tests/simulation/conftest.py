@@ -54,5 +54,5 @@ async def _empty(database):
     ]
     async with database.transaction() as transaction:
         if filled:
-            await transaction.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY")
+            await transaction.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
         await transaction.execute("ALTER SEQUENCE room_nids RESTART")

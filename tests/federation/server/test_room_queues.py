@@ -6,11 +6,12 @@ import pytest
 
 from federation.server import room_queues
 from federation.server.refusals import PduPostponed, PduRefused
-from federation.server.staging import ATTEMPTS_MAX, RETRY_MS_MAX
+from federation.server.staging import ATTEMPTS_MAX, LOOKS_IN_VAIN_MAX, RETRY_MS_MAX
 from homeserver.core.errors import LimitExceeded, Unavailable
 from homeserver.core.pdu_verdicts import Dropped
 from homeserver.rooms.ingest import Postponed
 from homeserver.runtime.observation import Failure
+from storage.tables import received_pdus
 
 THERE = "there.example"
 BOB = "@bob:there.example"
@@ -118,6 +119,18 @@ async def test_what_was_acknowledged_is_taken_in_in_its_order_after_a_crash(here
     assert [name for _, _, names in again.taken_in for name in names] == [
         "$0a", "$0b", "$1a", "$1b", "$2a", "$2b",
     ]  # fmt: skip
+
+
+async def test_what_nobody_counted_is_taken_in_in_the_end(here, rooms):
+    """As when a process was killed, and what it had handed over is committed after the next one has begun."""
+    await received_pdus.add(here.database, THERE, "!a", [("$late", b'{"id":"$late"}')], received_ms=1)
+
+    for _ in range(LOOKS_IN_VAIN_MAX):
+        await here.queues.look()
+    await rooms.until(1)
+
+    assert rooms.taken_in == [(THERE, "!a", ["$late"])]
+    await staged_are(here, 0)
 
 
 @pytest.mark.usefixtures("impatient")
