@@ -65,6 +65,7 @@ class _Batch:
         nids: numbers of state events and of auth events.
         before: the states before the oldest of them.
         after: the states after those that have a place.
+        awaited: those that redactions wait for, or come with.
         state: events of states, by number.
         write: what is to be stored next.
         pending: the IDs of the events in it.
@@ -80,6 +81,7 @@ class _Batch:
     nids: dict[str, int]
     before: Mapping[str, StateChain]
     after: dict[str, StateChain]
+    awaited: set[str]
     state: dict[int, Event] = field(default_factory=dict)
     write: Write = field(default_factory=Write)
     pending: set[str] = field(default_factory=set)
@@ -170,9 +172,11 @@ class OlderEvents:
         }
         chains = await self._resolution.state_at.groups.chains(room.room_nid, groups.values())
         after = {event_id: chains[group] for event_id, group in groups.items()}
+        awaited = await history_gaps.waited_for(self._queries, room.room_nid, here)
+        awaited.update(event.redacts for event in ordered if event.redacts is not None)
         return _Batch(
             server, room, dict(zip(here, numbers, strict=True)), known, {**auth, **here}, rejected, nids,
-            await self._states_before(server, room, ordered, after), after,
+            await self._states_before(server, room, ordered, after), after, awaited,
         )  # fmt: skip
 
     async def _auth_events(
@@ -278,7 +282,9 @@ class OlderEvents:
     ) -> None:
         """Add an event to the next write, and note what the state after it is."""
         room, write, numbers = batch.room, batch.write, batch.numbers[event.event_id]
-        redactions = await self._redactions.of(room, event, before, is_accepted=is_accepted)
+        redactions = await self._redactions.of(
+            room, event, before, is_accepted=is_accepted, is_news=event.event_id not in batch.awaited
+        )
         flags = redactions.flags | EventFlags.BRANCHED
         if not is_accepted:
             flags |= EventFlags.REJECTED

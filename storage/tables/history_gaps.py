@@ -1,9 +1,14 @@
 """Where the history of a room begins here, and which servers may know what was before."""
 
+from collections.abc import Collection
+
 from storage.tables.events import EventFlags
 from storage.tables.queries import Queries
 
-__all__ = ["before_first", "has_place", "lowest_position", "servers_of", "taken_below"]
+__all__ = [
+    "before_first", "has_place", "lowest_position", "servers_of", "taken_below",
+    "waited_for",
+]  # fmt: skip
 
 _OUTLIER = int(EventFlags.OUTLIER)
 
@@ -76,3 +81,13 @@ async def has_place(queries: Queries, room_nid: int, event_id: str) -> bool:
         event_id, room_nid,
     )  # fmt: skip
     return row is not None
+
+
+async def waited_for(queries: Queries, room_nid: int, event_ids: Collection[str]) -> set[str]:
+    """Name those of some events that redactions wait for."""
+    rows = await queries.fetch(
+        "SELECT DISTINCT redacts FROM waiting_redactions WHERE room_nid = %b::bigint"
+        " AND redacts = ANY(%b::text[])",
+        room_nid, list(event_ids),
+    )  # fmt: skip
+    return {redacts for (redacts,) in rows}

@@ -377,3 +377,27 @@ async def test_a_state_that_nobody_tells_lets_nothing_in(a, b, reader, monkeypat
         patch.setattr(RemoteRooms, "state_ids", nothing)
         assert await reader.backfill.fetch(room_id) is Past.OUT_OF_REACH
     assert await b.events.by_ids(said) == {}
+
+
+async def test_a_redaction_that_came_before_its_event_takes_effect_on_it(a, b, reader):
+    room_id = await a.create(ALICE, preset="public_chat")
+    (said,) = await talk(a, room_id, 1)
+    await talk(a, room_id, 3)
+    await b.join(BOB, room_id, a)
+    true = (await a.events.by_id(said)).event
+    redaction = await a.send(room_id, ALICE, "m.room.redaction", {}, redacts=said)
+    await b.accept("a.example", room_id, redaction)
+
+    class Late(RemotePast):
+        """Tells the event as it was."""
+
+        async def backfill(self, server, room_id, *, latest, limit):
+            told = await super().backfill(server, room_id, latest=latest, limit=limit)
+            return [dict(true.pdu) if pdu["depth"] == true.depth else pdu for pdu in told]
+
+    reader.backfill._remote = Late(b.network, "b.example")
+    assert await reader.read_back(room_id) == (await a.timeline(room_id))[:-1], "it is shown with its effect"
+    assert await reader.read_back(room_id) == await a.timeline(room_id)
+    stored = await b.events.by_id(said)
+    assert stored.event.content == {}
+    assert stored.event.redacted_because.event_id == redaction.event_id
