@@ -22,7 +22,7 @@ from storage.tables.events import Events
 from storage.tables.memberships import Memberships
 from storage.tables.state import State
 
-__all__ = ["EntryServices", "build_entry"]
+__all__ = ["EntryServices", "build_entry", "build_spam_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,23 @@ class EntryServices:
     upgrades: RoomUpgrades
 
 
-def build_entry(
-    configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
-    directory: Directory, accounts: AccountPorts, remote: RemoteRoomServices,
-) -> EntryServices:  # fmt: skip
-    """Make the services that change who is in a room, and those that make rooms."""
-    interning, profiles, database = storage.interning, accounts.profiles, storage.database
-    memberships, state = Memberships(database), State(database, Events(database))
+def build_spam_limits(configuration: Configuration, runtime: Runtime) -> SpamLimits:
+    """Make what counts with how much users reach others."""
     rates = configuration.spam_limits
-    spam_limits = SpamLimits(
+    return SpamLimits(
         rates=replace(rates, enabled=rates.enabled and configuration.rate_limits.enabled),
         clock=runtime.clock,
         observer=runtime.observer,
     )
+
+
+def build_entry(
+    configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
+    directory: Directory, accounts: AccountPorts, remote: RemoteRoomServices, spam_limits: SpamLimits,
+) -> EntryServices:  # fmt: skip
+    """Make the services that change who is in a room, and those that make rooms."""
+    interning, profiles, database = storage.interning, accounts.profiles, storage.database
+    memberships, state = Memberships(database), State(database, Events(database))
     third_party_invites = ThirdPartyInvites(
         registry=registry, state=state, profiles=profiles, residency=remote.residency,
         remote_inviting=remote.inviting, remote=remote.joins,

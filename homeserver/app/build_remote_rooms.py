@@ -22,6 +22,7 @@ from homeserver.rooms.residency import Residency
 from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.room_names import RoomNames
 from homeserver.rooms.server_states import ServerStates
+from homeserver.rooms.spam_limits import SpamLimits
 from homeserver.rooms.state_at import StateAt
 from homeserver.runtime.tasks import Tasks
 from storage.tables.events import Events
@@ -51,7 +52,7 @@ class RemoteRoomServices:
 
 def build_remote_rooms(
     storage: Storage, *, registry: RoomRegistry, state_at: StateAt, directory: Directory,
-    accounts: AccountPorts, outgoing: Outgoing, tasks: Tasks,
+    accounts: AccountPorts, outgoing: Outgoing, tasks: Tasks, spam_limits: SpamLimits,
 ) -> RemoteRoomServices:  # fmt: skip
     """Make it."""
     database, signatures = storage.database, outgoing.ports.signatures
@@ -73,6 +74,7 @@ def build_remote_rooms(
         entries=MemberEntries(
             registry=registry, templates=templates, restricted_joins=restricted_joins,
             ingest=receiving.ingest, database=database, states=server_states,
+            spam_limits=spam_limits,
         ),
         inviting=inviting,
         is_federated=outgoing.is_federated,
@@ -82,6 +84,7 @@ def build_remote_rooms(
         received_invites=ReceivedInvites(
             registry=registry, residency=residency, outsiders=outsiders,
             invite_permissions=accounts.invite_permissions, signatures=signatures, database=database,
+            spam_limits=spam_limits,
         ),
         receiving=receiving,
         residency=residency,

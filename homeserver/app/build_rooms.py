@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from federation.client.events import RemoteEvents
 from homeserver.app.account_ports import AccountPorts
 from homeserver.app.build_backfill import build_backfill
-from homeserver.app.build_entry import EntryServices, build_entry
+from homeserver.app.build_entry import EntryServices, build_entry, build_spam_limits
 from homeserver.app.build_finding import FindingServices, build_finding
 from homeserver.app.build_history import HistoryServices, build_history
 from homeserver.app.build_outgoing import Outgoing
@@ -98,12 +98,14 @@ def build_rooms(
         older=_build_older(runtime, storage, registry, state_at, outgoing, tasks),
     )  # fmt: skip
     directory = _build_directory(configuration, runtime, tables, sight, registry)
+    spam_limits = build_spam_limits(configuration, runtime)
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts,
         remote=build_remote_rooms(
             storage, registry=registry, state_at=state_at, directory=directory, accounts=accounts,
-            outgoing=outgoing, tasks=tasks,
+            outgoing=outgoing, tasks=tasks, spam_limits=spam_limits,
         ),
+        spam_limits=spam_limits,
     )  # fmt: skip
     state_reads = StateReads(
         sight=sight, state=tables.state, client_events=history.client_events, lists=history.state_lists

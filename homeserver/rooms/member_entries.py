@@ -21,6 +21,7 @@ from homeserver.rooms.member_templates import MemberTemplates
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.restricted_joins import RestrictedJoins
 from homeserver.rooms.server_states import ServerStates
+from homeserver.rooms.spam_limits import SpamLimits
 from storage.pool import Database
 from storage.tables.events import EventFlags, Events, StoredEvent
 from storage.tables.room_servers import joined_servers
@@ -58,11 +59,12 @@ class MemberEntries:
         ingest: checks and places events.
         database: what is stored.
         states: tells states to other servers.
+        spam_limits: counts joins and knocks.
     """
 
     def __init__(
         self, *, registry: RoomRegistry, templates: MemberTemplates, restricted_joins: RestrictedJoins,
-        ingest: Ingest, database: Database, states: ServerStates,
+        ingest: Ingest, database: Database, states: ServerStates, spam_limits: SpamLimits,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._templates = templates
@@ -70,6 +72,7 @@ class MemberEntries:
         self._ingest = ingest
         self._database = database
         self._states = states
+        self._spam_limits = spam_limits
         self._events = Events(database)
 
     async def join(
@@ -87,12 +90,14 @@ class MemberEntries:
         Raises:
             Forbidden: the room does not let them in, or keeps their server out.
             InvalidParam: it is no such event, or not signed as it must be.
+            LimitExceeded: the user joins too many rooms, or too many join the room.
             NotFound: the room is not here.
             UnableToAuthoriseJoin, UnableToGrantJoin: another server may be able to let them in.
             Unavailable: it could not be stored; the same may be tried again.
         """
         room = await self._room(origin, room_id, event_id, pdu, JOIN)
         room_nid = room.room_nid
+        await self._count(room_id, event_id, pdu)
         servers = None
         if omits_members:
             others = await joined_servers(self._database, room_nid)
@@ -118,6 +123,7 @@ class MemberEntries:
             As `join`.
         """
         await self._room(origin, room_id, event_id, pdu, KNOCK)
+        await self._count(room_id, event_id, pdu)
         await self._admitted(origin, room_id, event_id, pdu)
         room = await self._registry.actor(room_id)
         return told_pdus(room.state.select([(event_type, "") for event_type in SHOWN]))
@@ -142,6 +148,10 @@ class MemberEntries:
         if event_id_of(pdu, room.rules) != event_id:
             raise InvalidParam("The event has another ID.")
         return room
+
+    async def _count(self, room_id: str, event_id: str, pdu: dict[str, Any]) -> None:
+        if await self._events.by_id(event_id) is None:  # else it comes again
+            self._spam_limits.count_join_from_elsewhere(pdu["sender"], room_id)
 
     async def _countersigned(self, room: RoomActor, pdu: dict[str, Any]) -> dict[str, Any]:
         """Vouch for a user, if one of ours is said to and the user may come in."""

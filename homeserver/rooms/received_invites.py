@@ -18,6 +18,7 @@ from homeserver.rooms.outsiders import Outsiders
 from homeserver.rooms.ports import InvitePermissionReader, Signatures
 from homeserver.rooms.registry import RoomRegistry
 from homeserver.rooms.residency import Residency
+from homeserver.rooms.spam_limits import SpamLimits
 from storage.pool import Database
 from storage.tables import account_states
 
@@ -36,11 +37,13 @@ class ReceivedInvites:
         invite_permissions: knows who does not want to be invited.
         signatures: verifies events.
         database: knows the accounts.
+        spam_limits: counts invitations.
     """
 
     def __init__(
         self, *, registry: RoomRegistry, residency: Residency, outsiders: Outsiders,
         invite_permissions: InvitePermissionReader, signatures: Signatures, database: Database,
+        spam_limits: SpamLimits,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._residency = residency
@@ -48,6 +51,7 @@ class ReceivedInvites:
         self._invite_permissions = invite_permissions
         self._signatures = signatures
         self._database = database
+        self._spam_limits = spam_limits
 
     async def receive(
         self, origin: str, room_id: str, event_id: str, pdu: Any, *, version: str, told: Any
@@ -69,6 +73,7 @@ class ReceivedInvites:
             IncompatibleRoomVersion: this server does not know the room's version.
             InvalidParam: it is no invitation of a user of ours, or not signed, or does not tell of the room.
             InviteBlocked: the user does not want to be invited.
+            LimitExceeded: too many invitations, from this user, to that one, or to the room.
             NotFound: there is no such user.
             Unavailable: it was not stored; the same may be tried again.
         """
@@ -84,6 +89,7 @@ class ReceivedInvites:
             room = await self._registry.actor(room_id)
             if not ServerAcl.of(room.state.get(("m.room.server_acl", ""))).allows(origin):
                 raise Forbidden("The access control list of the room keeps your server out.")
+        self._spam_limits.count_invite_from_elsewhere(event.sender, room_id, event.state_key)
         signed = self._registry.composer.countersigned(event.pdu, rules)
         if not is_resident:
             await self._outsiders.note(Event.from_pdu(signed, rules), stripped_entries(told))

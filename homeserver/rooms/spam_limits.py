@@ -106,6 +106,27 @@ class SpamLimits:
         self._take("joins_per_user", self._rates.joins_per_user, requester.user_id)
         self._take("joins_per_room", self._rates.joins_per_room, room_id)
 
+    def count_invite_from_elsewhere(self, sender: str, room_id: str, user_id: str) -> None:
+        """Count an invitation of a user of ours by one of another server, whose admins are unknown here.
+
+        Raises:
+            LimitExceeded: there were too many; says when the next one may be.
+        """
+        if self._rates.enabled:
+            self._take("invites_per_issuer", self._rates.invites_per_issuer, sender)
+            self._take("invites_per_room", self._rates.invites_per_room, room_id)
+            self._take("invites_per_recipient", self._rates.invites_per_recipient, user_id)
+
+    def count_join_from_elsewhere(self, user_id: str, room_id: str) -> None:
+        """Count a join, or a knock, of a user of another server.
+
+        Raises:
+            LimitExceeded: there were too many; says when the next one may be.
+        """
+        if self._rates.enabled:
+            self._take("joins_per_user", self._rates.joins_per_user, user_id)
+            self._take("joins_per_room", self._rates.joins_per_room, room_id)
+
     def count_new_room(self, requester: Requester, invited: tuple[str, ...] = ()) -> None:
         """Count a new room and whom it invites from the beginning.
 
