@@ -1,4 +1,4 @@
-"""The network between whole servers: carries signed requests, and loses, repeats, delays and cuts them off."""
+"""The network between whole servers: it carries signed requests, and loses, repeats, delays and cuts off."""
 
 import asyncio
 
