@@ -32,6 +32,8 @@ SERVERS_KNOWN_MAX = 50
 ROUNDS_PER_SEARCH_MAX = 10
 WAIT_S = 40.0
 REQUEST_TIMEOUT_S = 20.0
+SERVER_TIMEOUT_S = 180.0
+"""With the states and the auth events that it is asked for."""
 PAUSE_MS = 30_000
 """After a round in which nobody told anything of use."""
 _ROOMS_KEPT_MAX = 10_000
@@ -155,7 +157,9 @@ class Backfill:
             return Past.NOTHING
         missing = await history_gaps.before_first(self._queries, room.room_nid, create.event_id)
         if not missing:
-            self._whole.put(room_id, value=True)
+            # Else nobody of ours is in the room just now, or nothing is known of what was before.
+            if await history_gaps.has_place(self._queries, room.room_nid, create.event_id):
+                self._whole.put(room_id, value=True)
             return Past.NOTHING
         if self._clock.monotonic_ms() < (self._paused_until_ms.get(room_id) or 0):
             return Past.OUT_OF_REACH
@@ -169,10 +173,11 @@ class Backfill:
     async def _from(self, server: str, room: RoomActor, missing: dict[str, int]) -> int:
         """Ask one server; returns how many events have a place now."""
         try:
-            pdus = await self._pages(server, room, list(missing))
-            placed = await self._older.place(server, room, pdus, missing) if pdus else 0
-        except MatrixError:  # it does not tell, or what it tells cannot be stored, or came by another way
-            return 0
+            async with asyncio.timeout(SERVER_TIMEOUT_S):
+                pdus = await self._pages(server, room, list(missing))
+                placed = await self._older.place(server, room, pdus, missing) if pdus else 0
+        except (MatrixError, TimeoutError):
+            return 0  # it does not tell, or what it tells cannot be stored, or came by another way
         self._observer(PastFetched(room.room_id, server, placed))
         return placed
 

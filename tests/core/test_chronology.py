@@ -1,8 +1,7 @@
 """The order of events of a graph."""
 
-import random
-
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from homeserver.core.event.chronology import chronological, connected
 
@@ -20,20 +19,25 @@ def ids(events):
     return [event.event_id for event in events]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_each_comes_after_what_it_follows_whatever_depths_say(seed):
-    chance = random.Random(seed)
+@st.composite
+def graphs(draw):
+    """Make events of a graph, each after those that it follows, with depths and times that may lie."""
     events = []
-    for number in range(30):
-        before = chance.sample(events, min(len(events), chance.randrange(3)))
-        named = [*ids(before), f"unknown{number}", *ids(before)[:1]]
-        events.append(Placed(f"{number}", *named, depth=chance.randrange(5), ts=chance.randrange(9)))
+    for number in range(draw(st.integers(0, 25))):
+        before = draw(st.lists(st.sampled_from(events), max_size=3)) if events else []
+        depth, ts = draw(st.integers(0, 4)), draw(st.integers(0, 4))
+        events.append(Placed(f"{number}", *ids(before), f"unknown{number}", depth=depth, ts=ts))
+    return events
+
+
+@given(graphs(), st.randoms(use_true_random=False))
+def test_each_comes_after_what_it_follows_whatever_depths_say(events, chance):
     shuffled = list(events)
     chance.shuffle(shuffled)
     ordered = chronological(shuffled)
 
     places = {event.event_id: place for place, event in enumerate(ordered)}
-    assert len(places) == 30
+    assert len(places) == len(events)
     for event in events:
         assert all(places[one] < places[event.event_id] for one in event.prev_events if one in places)
     assert ordered == chronological(events), "whatever order they came in"

@@ -358,10 +358,13 @@ async def test_who_is_in_no_room_any_more_asks_nobody(a, b, reader):
     room_id = await a.create(ALICE, preset="public_chat")
     await talk(a, room_id, 5)
     await b.join(BOB, room_id, a)
-    await b.send(room_id, BOB, "m.room.member", {"membership": "leave"}, BOB)
+    left = await b.send(room_id, BOB, "m.room.member", {"membership": "leave"}, BOB)
 
     assert await reader.backfill.fetch(room_id) is Past.NOTHING
     assert reader.remote.asked == []
+    await a.accept("b.example", room_id, left)
+    await b.join(BOB, room_id, a)
+    assert await reader.backfill.fetch(room_id) is Past.MORE, "it may be asked for again"
 
 
 async def test_a_state_that_nobody_tells_lets_nothing_in(a, b, reader, monkeypatch):
