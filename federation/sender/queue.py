@@ -110,6 +110,7 @@ class Queue:
         in_flight: the transaction that it has not acknowledged.
         pieces_max: so many PDUs and EDUs a transaction has at most: fewer after one that it did not take.
         answered_ms: when it last took a transaction, in milliseconds since 1970; 0: not since the start.
+        is_noted: there is nothing for `notes` to tell: all that it lacks need not be looked through then.
     """
 
     def __init__(self, name: str) -> None:
@@ -122,6 +123,8 @@ class Queue:
         self.in_flight: Transaction | None = None
         self.pieces_max = PIECES_MAX
         self.answered_ms = 0
+        self.is_noted = True
+        self._is_in_flight_behind = False  # the rooms of what is in flight are, from there on
         self._users_noted: set[str] = set()
         self._rooms_done: set[str] = set()
         self._users_done: set[str] = set()
@@ -156,10 +159,10 @@ class Queue:
 
     def lack(self, room_id: str, start: int, *, noted: int | None = None) -> None:
         """Take note that the server may lack the events of a room from a position on."""
+        self.is_noted = False
         behind = self.behind.get(room_id)
         if behind is None:
-            self._rooms_done.discard(room_id)
-            self.behind[room_id] = Behind(start, noted=noted)
+            self.behind[room_id] = Behind(start, noted=self._row_left(room_id) if noted is None else noted)
             # What came meanwhile is read in its turn.
             self.live = deque([one for one in self.live if one.room_id != room_id])
         else:
@@ -169,10 +172,11 @@ class Queue:
 
     def add_user(self, user_id: str, position: int, *, is_noted: bool = False) -> None:
         """Take note that the server is to be told of a user's devices."""
-        self._users_done.discard(user_id)
-        self.users[user_id] = max(position, self.users.get(user_id, 0))
-        if is_noted:
+        self.is_noted = False
+        if is_noted or user_id in self._users_done:  # there is a row, if an old one
             self._users_noted.add(user_id)
+            self._users_done.discard(user_id)
+        self.users[user_id] = max(position, self.users.get(user_id, 0))
 
     def next_live(self, limit: int) -> list[QueuedEvent]:
         """Look at the events that come next; they stay until `begin`."""
@@ -183,7 +187,7 @@ class Queue:
         assert self.in_flight is None, "one at a time"
         for _ in range(live):
             self.live.popleft()
-        self.in_flight = transaction
+        self.in_flight, self._is_in_flight_behind = transaction, False
 
     def acknowledge(self, now_ms: int) -> None:
         """The server has taken the transaction: what is in it need not be sent again."""
@@ -193,6 +197,7 @@ class Queue:
         for queued in sent.events:
             behind = self.behind.get(queued.room_id)
             if behind is not None and behind.start <= queued.position:
+                self.is_noted = False
                 behind.start = queued.position + 1
                 if behind.start > behind.latest:
                     self.caught_up(queued.room_id)
@@ -202,6 +207,7 @@ class Queue:
 
     def user_told(self, user_id: str) -> None:
         """Nothing is left to tell of a user's devices."""
+        self.is_noted = False
         del self.users[user_id]
         if user_id in self._users_noted:
             self._users_noted.discard(user_id)
@@ -209,6 +215,7 @@ class Queue:
 
     def caught_up(self, room_id: str) -> None:
         """The server lacks no event of a room any more."""
+        self.is_noted = False
         if self.behind.pop(room_id).noted is not None:
             self._rooms_done.add(room_id)
 
@@ -216,6 +223,7 @@ class Queue:
         """The server did not answer: it falls behind; the transaction stays as it is, to be tried again."""
         if self.in_flight is not None:
             self._fall_behind(self.in_flight.events)
+            self._is_in_flight_behind = True
         self._fall_behind(self.live)
         self.live.clear()
         for behind in self.behind.values():
@@ -255,7 +263,8 @@ class Queue:
         return min(held, default=None)
 
     def notes(self) -> Notes:
-        """What is to be stored, and to be given to `noted` once it is."""
+        """What is to be stored, and to be given to `noted` once it is; if it is not, `is_noted` is not so."""
+        self.is_noted = True
         return Notes(
             {room_id: one.start for room_id, one in self.behind.items() if one.noted != one.start},
             {user_id: at for user_id, at in self.users.items() if user_id not in self._users_noted},
@@ -270,10 +279,25 @@ class Queue:
                 behind.noted = start
             else:
                 self._rooms_done.add(room_id)
+                self.is_noted = False
         for user_id in notes.users:
             (self._users_noted if user_id in self.users else self._users_done).add(user_id)
+            self.is_noted = self.is_noted and user_id in self.users
+        for room_id in notes.rooms_done & self.behind.keys():
+            self.behind[room_id].noted = None  # the row that was there when it came is gone now
+            self.is_noted = False
+        for user_id in notes.users_done & self._users_noted:
+            self._users_noted.discard(user_id)
+            self.is_noted = False
         self._rooms_done -= notes.rooms_done
         self._users_done -= notes.users_done
+
+    def _row_left(self, room_id: str) -> int | None:
+        """The start in the row that a room still has: 0, as it is not later than anything that comes now."""
+        if room_id not in self._rooms_done:
+            return None
+        self._rooms_done.discard(room_id)
+        return 0
 
     def _ended(self) -> Transaction:
         assert self.in_flight is not None
@@ -281,18 +305,19 @@ class Queue:
         return ended
 
     def _fall_behind(self, events: Collection[QueuedEvent]) -> None:
+        self.is_noted = self.is_noted and not events
         for queued in events:
             behind = self.behind.get(queued.room_id)
             if behind is None:
-                self._rooms_done.discard(queued.room_id)
-                self.behind[queued.room_id] = Behind(queued.position, queued.position)
+                noted = self._row_left(queued.room_id)
+                self.behind[queued.room_id] = Behind(queued.position, queued.position, noted=noted)
             else:
                 behind.start = min(behind.start, queued.position)
                 behind.latest = max(behind.latest, queued.position)
 
     def _live_positions(self) -> list[int]:
         positions = [self.live[0].position] if self.live else []
-        if self.in_flight is not None:
+        if self.in_flight is not None and not self._is_in_flight_behind:
             for one in self.in_flight.events:
                 behind = self.behind.get(one.room_id)
                 if behind is None or one.position < behind.start:

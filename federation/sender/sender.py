@@ -245,7 +245,12 @@ class Sender:
                 write.add(sending.ROOM_DELETE, queue.name, room_id)
             for user_id in notes.users_done:
                 write.add(sending.USER_DELETE, queue.name, user_id)
-        await self._store(write, plan.position)
+        try:
+            await self._store(write, plan.position)
+        except BaseException:
+            for queue, _ in plan.notes:
+                queue.is_noted = False
+            raise
         for queue, notes in plan.notes:
             queue.noted(notes)
         return not is_all
@@ -264,14 +269,15 @@ class Sender:
         held = self._recipients.lowest_pending
         notes, is_all = [], True
         for queue in self._queues.values():
-            lowest = queue.lowest_unnoted()
-            told = queue.notes()
-            if rows + len(told) <= NOTED_ROWS_MAX or not rows:
-                rows += len(told)
-                notes.append((queue, told))
-                lowest = queue.lowest_live
-            else:
-                is_all = False
+            lowest = queue.lowest_live
+            if not queue.is_noted:
+                if rows < NOTED_ROWS_MAX:
+                    told = queue.notes()
+                    rows += len(told)
+                    notes.append((queue, told))
+                else:
+                    lowest = queue.lowest_unnoted()
+                    is_all = False
             if lowest is not None:
                 held = lowest if held is None else min(held, lowest)
         if held is not None:

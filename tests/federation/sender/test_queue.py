@@ -90,3 +90,31 @@ def test_transactions_become_smaller_until_they_have_one_piece(queue):
     assert queue.behind[ROOM].start == 0
     queue.begin(Transaction("t", b"", events[:1], 0, (), {}, 0), 0)
     assert not queue.shrink()
+
+
+def test_a_room_that_falls_behind_again_before_its_row_is_deleted_keeps_the_row(queue):
+    add(queue, 1, is_failing=True)
+    queue.noted(queue.notes())
+    queue.caught_up(ROOM)
+    add(queue, 2, is_failing=True)
+    assert queue.behind[ROOM].is_noted
+    queue.caught_up(ROOM)
+
+    assert queue.notes().rooms_done == {ROOM}
+
+
+def test_a_row_that_was_just_being_deleted_does_not_count_for_what_came_meanwhile(queue):
+    add(queue, 1, is_failing=True)
+    queue.add_user("@a:a.example", 1)
+    queue.noted(queue.notes())
+    queue.caught_up(ROOM)
+    queue.user_told("@a:a.example")
+    notes = queue.notes()
+    add(queue, 2, is_failing=True)
+    queue.add_user("@a:a.example", 3)
+    queue.noted(notes)
+
+    assert queue.lowest_unnoted() == 2
+    assert not queue.is_noted
+    assert queue.notes().rooms == {ROOM: 2}
+    assert queue.notes().users == {"@a:a.example": 3}

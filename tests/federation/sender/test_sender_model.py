@@ -158,7 +158,7 @@ class Run:
         assert [texts[0] for texts in found.values()] == self.model.messages[name]
 
 
-@pytest.fixture(params=range(16))
+@pytest.fixture(params=[*range(12), 33])
 async def run(request, database, monkeypatch):
     monkeypatch.setattr(queue, "EVENTS_QUEUED_MAX", 3)
     monkeypatch.setattr(delivery, "KEPT_MS_MAX", 60_000)
