@@ -110,7 +110,7 @@ class _Receipt:
     def be_surprised(self) -> None:
         """Take nothing for news any more: what is going to be asked for may have to do with it."""
         self.is_news = False
-        self.chase.in_flight.news.clear()
+        self.chase.in_flight.be_surprised()
 
 
 class Ingest:
@@ -161,16 +161,21 @@ class Ingest:
             room = await self._registry.actor(room_id)
             if not ServerAcl.of(room.state.get(("m.room.server_acl", ""))).allows(server):
                 raise Forbidden("The access control list of the room keeps your server out.")
-            fresh = named(pdus, room.rules)
-            expected = await self._graph.expected(room.room_nid, fresh)
-            chase = _Chase(_Questions(), InFlight(fresh.keys() - expected))
-            outcomes = {
-                event_id: await self._receive(server, room_id, event_id, fresh[event_id], chase)
-                for event_id in in_order(fresh, "prev_events", room.rules)
-            }
+            fresh, chase = named(pdus, room.rules), _Chase(_Questions(), InFlight())
+            outcomes: dict[str, Verdict | Postponed | None] = {}
+            for event_id in in_order(fresh, "prev_events", room.rules):
+                if chase.in_flight.is_surprised or not outcomes:
+                    await self._look_ahead(room, chase.in_flight, fresh.keys() - outcomes.keys())
+                outcomes[event_id] = await self._receive(server, room_id, event_id, fresh[event_id], chase)
             await chase.in_flight.land()
             await self._merging.merge(room_id)
             return outcomes
+
+    async def _look_ahead(self, room: RoomActor, in_flight: InFlight, event_ids: Collection[str]) -> None:
+        """Find out in one go which of the events that are to come are news."""
+        await self._registry.settled(room)
+        in_flight.news = set(event_ids) - await self._graph.expected(room.room_nid, event_ids)
+        in_flight.is_surprised = False
 
     async def admit(self, server: str, room_id: str, pdu: Any) -> Verdict | Postponed | None:
         """Take in the event by which a user of another server comes into a room through us, or leaves it.

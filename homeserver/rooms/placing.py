@@ -16,7 +16,7 @@ from homeserver.core.pdu_verdicts import Accepted, Rejected, SoftFailed
 from homeserver.core.positions import POSITION_MAX
 from homeserver.rooms.actor import Extremity, RoomActor, StateEntry, Step
 from homeserver.rooms.compose import add_rows, add_state_rows
-from homeserver.rooms.in_flight import InFlight, NotStoredError
+from homeserver.rooms.in_flight import InFlight, NotStoredError, ends_beside
 from homeserver.rooms.merging import NEVER_SHOWN
 from homeserver.rooms.received_redactions import ReceivedRedactions, RedactionsOfEvent
 from homeserver.rooms.registry import RoomRegistry
@@ -160,7 +160,7 @@ class Placing:
             if committed is not None:
                 in_flight.commits.append(committed)
                 return arrival.verdict
-            in_flight.news.clear()
+            in_flight.be_surprised()
         attempts = 0
         while True:
             room = await self.registry.actor(arrival.event.room_id)
@@ -184,17 +184,12 @@ class Placing:
                 return plan.verdict
 
     async def _place_at_once(self, arrival: Arrival) -> "asyncio.Future[None] | None":
-        """Place a message after the only end of the graph, as one of ours is; None if it is not so simple."""
+        """Place a message at the ends of the graph, as one of ours is; None if it is not so simple."""
         room = await self.registry.actor(arrival.event.room_id)
-        ends = {one.event.event_id for one in room.extremities}
-        is_simple = (
-            arrival.is_plain
-            and room.gate is None
-            and arrival.seen in {None, room}
-            and ends == set(arrival.event.prev_events)
-            and arrival.before.group == room.chain.group
-        )
-        if not is_simple:
+        if not arrival.is_plain or room.gate is not None or arrival.seen not in {None, room}:
+            return None
+        others = ends_beside(room, arrival.event, arrival.before.group)
+        if others is None or len(others) >= EXTREMITIES_MAX:
             return None
         try:
             verdict = _by_current_state(room, arrival)
@@ -203,8 +198,8 @@ class Placing:
         if not isinstance(verdict, Accepted):
             return None
         plan = _Plan(
-            room, room.extremities, room.chain, verdict, RedactionsOfEvent(), is_behind=False, is_end=True,
-            moves_ends=True,
+            room, room.extremities, room.chain, verdict, RedactionsOfEvent(), is_behind=False, kept=others,
+            is_end=True, moves_ends=True, nearest=room.chain,
         )  # fmt: skip
         return self._carry_out(plan, arrival)
 
