@@ -147,7 +147,7 @@ class Delivery:
             queue.give_up_transaction()
 
     async def _acknowledge(self, queue: Queue, transaction: Transaction) -> None:
-        queue.acknowledge(self._clock.now_ms())
+        queue.acknowledge()
         if transaction.messages:
             try:
                 await self._outbox.arrived(queue.name, transaction.messages)

@@ -24,6 +24,12 @@ USERS_MAX = 10_000
 PENDING_MAX = 10_000
 """Users whose presence is not told yet: while the database does not answer, others come to nothing."""
 ROOMS_READ_MAX = 100
+PRESENT_MAX = 100_000
+REFRESH_S = 10.0
+TYPING_REFRESH_MS = 40_000
+PRESENCE_REFRESH_MS = 1_200_000
+"""Others take a user for offline of whom they hear nothing for half an hour."""
+OFFLINE = "offline"
 _MEMBER = "m.room.member"
 
 Offer = Callable[[EphemeralQueue], None]
@@ -52,8 +58,9 @@ class EphemeralEdus:
         self._server_name = server_name
         self._tasks = Tasks(observer)
         self._rooms_read = 0
-        self._typing: dict[str, frozenset[str]] = {}
+        self._typing: dict[str, tuple[frozenset[str], int]] = {}  # since when others know, as well
         self._presence: dict[str, PresenceChange] = {}
+        self._present: dict[str, tuple[PresenceChange, int]] = {}  # the one told longest ago comes first
         self._is_telling_presence = False
         self._servers: LruCache[str, tuple[str, ...]] = LruCache(USERS_MAX)
         self._moves = 0  # counts what makes `_servers` untrue
@@ -69,8 +76,27 @@ class EphemeralEdus:
             elif isinstance(change, ReceiptChange):
                 if change.type == READ and self._is_ours(change.user_id):
                     self._to_room(change.room_id, _receipt(change))
-            elif isinstance(change, PresenceChange) and change.is_news and self._is_ours(change.user_id):
+            elif isinstance(change, PresenceChange) and self._is_ours(change.user_id):
                 self._take_presence(change)
+
+    async def run(self) -> None:
+        """Say again what others forget if it is not, for as long as the server runs."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Say again who types and who is here, where that was said long ago."""
+        now_ms = self._clock.monotonic_ms()
+        for room_id, (users, told_ms) in self._typing.items():
+            if now_ms - told_ms >= TYPING_REFRESH_MS:
+                self._typing[room_id] = (users, now_ms)
+                self._offer_typing(room_id, users, users)
+        while self._present:
+            change, told_ms = next(iter(self._present.values()))
+            if now_ms - told_ms < PRESENCE_REFRESH_MS:
+                break
+            self._tell(change)
 
     async def close(self) -> None:
         """Offer nothing any more."""
@@ -80,19 +106,22 @@ class EphemeralEdus:
         return server_name_of(user_id) == self._server_name
 
     def _take_typing(self, change: TypingChange) -> None:
-        before = self._typing.get(change.room_id, frozenset())
+        before, told_ms = self._typing.get(change.room_id, (frozenset[str](), self._clock.monotonic_ms()))
         now = frozenset([user_id for user_id in change.user_ids if self._is_ours(user_id)])
         if now:
-            self._typing[change.room_id] = now
+            self._typing[change.room_id] = (now, told_ms)
         else:
             self._typing.pop(change.room_id, None)
+        self._offer_typing(change.room_id, before ^ now, now)
+
+    def _offer_typing(self, room_id: str, user_ids: frozenset[str], typing: frozenset[str]) -> None:
         now_ms = self._clock.now_ms()
-        for user_id in sorted(before ^ now):
+        for user_id in sorted(user_ids):
 
             def offer(queue: EphemeralQueue, user_id: str = user_id) -> None:
-                queue.add_typing(change.room_id, user_id, is_typing=user_id in now, now_ms=now_ms)
+                queue.add_typing(room_id, user_id, is_typing=user_id in typing, now_ms=now_ms)
 
-            self._to_room(change.room_id, offer)
+            self._to_room(room_id, offer)
 
     def _to_room(self, room_id: str, offer: Offer) -> None:
         room = self._room_servers.known(room_id)
@@ -117,6 +146,15 @@ class EphemeralEdus:
                 self._sender.wake(name)
 
     def _take_presence(self, change: PresenceChange) -> None:
+        if change.is_news:
+            self._tell(change)
+        elif change.user_id in self._present:  # for the time when it is told again
+            self._present[change.user_id] = (change, self._present[change.user_id][1])
+
+    def _tell(self, change: PresenceChange) -> None:
+        self._present.pop(change.user_id, None)
+        if change.presence != OFFLINE and len(self._present) < PRESENT_MAX:
+            self._present[change.user_id] = (change, self._clock.monotonic_ms())
         if len(self._presence) < PENDING_MAX:
             self._presence[change.user_id] = change
         if not self._is_telling_presence:

@@ -109,7 +109,6 @@ class Queue:
         has_messages: messages for its devices are stored.
         in_flight: the transaction that it has not acknowledged.
         pieces_max: so many PDUs and EDUs a transaction has at most: fewer after one that it did not take.
-        answered_ms: when it last took a transaction, in milliseconds since 1970; 0: not since the start.
         is_noted: there is nothing for `notes` to tell: all that it lacks need not be looked through then.
     """
 
@@ -122,7 +121,6 @@ class Queue:
         self.has_messages = False
         self.in_flight: Transaction | None = None
         self.pieces_max = PIECES_MAX
-        self.answered_ms = 0
         self.is_noted = True
         self._is_in_flight_behind = False  # the rooms of what is in flight are, from there on
         self._users_noted: set[str] = set()
@@ -189,10 +187,9 @@ class Queue:
             self.live.popleft()
         self.in_flight, self._is_in_flight_behind = transaction, False
 
-    def acknowledge(self, now_ms: int) -> None:
+    def acknowledge(self) -> None:
         """The server has taken the transaction: what is in it need not be sent again."""
         sent = self._ended()
-        self.answered_ms = now_ms
         self.pieces_max = PIECES_MAX
         for queued in sent.events:
             behind = self.behind.get(queued.room_id)

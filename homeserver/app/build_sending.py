@@ -115,4 +115,5 @@ async def build_sender(
     tasks = Tasks(observer)
     stack.push_async_callback(tasks.close)
     tasks.start(sender.run(), "sender")
+    tasks.start(edus.run(), "typing and presence for other servers")
     return sender

@@ -68,6 +68,44 @@ async def test_typing_that_was_long_ago_is_not_told(server, room_id):
     assert server.others.edus(B) == []
 
 
+async def test_who_types_on_is_told_again_before_others_forget_it(server, room_id):
+    await server.room_servers.read(room_id)
+    publish(server, typing(room_id, ALICE))
+    await server.settle()
+    for _ in range(4):
+        server.clock.ms += 20_000
+        server.edus.refresh()
+        await server.settle()
+    publish(server, typing(room_id))
+    await server.settle()
+    server.clock.ms += 60_000
+    server.edus.refresh()
+    await server.settle()
+
+    assert [edu["typing"] for edu in server.others.edus(B, "m.typing")] == [True, True, True, False]
+
+
+async def test_who_is_here_is_told_again_before_others_forget_it(server, room_id):
+    publish(server, presence(ALICE))
+    await server.settle()
+    later = presence(ALICE, is_news=False)
+    later.last_active_ms = server.clock.ms + 1_100_000
+    publish(server, later)
+    for _ in range(2):
+        server.clock.ms += 1_100_000
+        server.edus.refresh()
+        await server.settle()
+    publish(server, presence(ALICE, "offline"))
+    await server.settle()
+    server.clock.ms += 3_600_000
+    server.edus.refresh()
+    await server.settle()
+
+    pushes = [push for edu in server.others.edus(B, "m.presence") for push in edu["push"]]
+    assert [push["presence"] for push in pushes] == ["online", "online", "offline"]
+    assert 1_000_000 < pushes[1]["last_active_ago"] < 1_200_000
+
+
 async def test_receipts_of_a_room_are_told_together_and_those_of_threads_apart(server, room_id):
     await server.room_servers.read(room_id)
     server.others.gate = asyncio.Event()
@@ -147,10 +185,11 @@ async def test_a_change_of_devices_is_told_so_that_the_other_server_asks_for_the
     change = await change_list(server, ALICE)
     await server.settle()
 
+    # As if an update before this one had been lost.
     stream_id = stream_id_of(change.position)
     assert server.others.edus(B, LISTS) == [{
         "user_id": ALICE, "device_id": "D1", "keys": {"user_id": "x"}, "stream_id": stream_id,
-        "prev_id": [stream_id - 1],
+        "prev_id": [1],
     }]  # fmt: skip
     assert server.others.edus(B, "m.signing_key_update") == [{"user_id": ALICE, "master_key": {"usage": []}}]
 

@@ -42,7 +42,7 @@ def test_what_was_acknowledged_late_is_not_read_again(queue):
     begin(queue, 2)
     queue.fail()
     add(queue, 3)
-    queue.acknowledge(0)
+    queue.acknowledge()
 
     assert queue.behind[ROOM].start == 3
     assert queue.lowest_live is None
@@ -76,7 +76,7 @@ def test_a_user_whose_devices_change_again_stays_to_be_told(queue):
     queue.add_user("@a:a.example", 1)
     queue.begin(Transaction("t", b"", (), 1, (), {"@a:a.example": 1}, 0), 0)
     queue.add_user("@a:a.example", 2)
-    queue.acknowledge(0)
+    queue.acknowledge()
 
     assert queue.users == {"@a:a.example": 2}
 
