@@ -64,7 +64,7 @@ class RoomHistoryForServers:
     async def get_event(self, request: Request) -> Response:
         """Tell one event."""
         stored = await self._events.by_id(known_event_id(request.parameters["event_id"]))
-        if stored is None or stored.flags & EventFlags.REJECTED:
+        if stored is None or stored.flags & (EventFlags.REJECTED | EventFlags.OVER_LIFETIME):
             raise NotFound(_NOT_FOUND)
         rooms = await self._rooms.by_nids([stored.room_nid])
         try:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from homeserver.core.errors import NotFound
 from storage.pool import Database
-from storage.tables.events import Direction, Events, StoredEvent
+from storage.tables.events import Direction, EventFlags, Events, StoredEvent
 from storage.tables.pdus import NOT_TOLD, page_before
 
 __all__ = ["ServerHistory"]
@@ -18,6 +18,7 @@ PAGE_MIN = 20
 AROUND_EVENTS = 50
 SCANS_MAX = 10
 PROBES_MAX = 64
+_NOT_TOLD = NOT_TOLD | EventFlags.OVER_LIFETIME
 
 
 class ServerHistory:
@@ -134,4 +135,4 @@ class ServerHistory:
 
 
 def _is_told(stored: StoredEvent, depth_min: int) -> bool:
-    return not stored.flags & NOT_TOLD and stored.event.depth >= depth_min
+    return not stored.flags & _NOT_TOLD and stored.event.depth >= depth_min

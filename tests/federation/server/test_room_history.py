@@ -4,6 +4,7 @@ import pytest
 
 from homeserver.core.errors import BadJson, Forbidden, InvalidParam, MissingParam, NotFound
 from homeserver.core.event.pdu import Event
+from storage.tables.retention import POSITIONS_PER_MS
 from tests.doubles.receiving import ask
 
 ALICE = "@alice:here.example"
@@ -209,3 +210,19 @@ async def test_what_allows_an_event_is_told(here, room_id):
             await ask(respond, THERE, query={"event_id": "$nothing"}, room_id=room_id)
         with pytest.raises(MissingParam):
             await ask(respond, THERE, room_id=room_id)
+
+
+async def test_what_is_over_its_lifetime_is_told_no_more(here, room_id):
+    old = await here.say(room_id, ALICE, "old")
+    new = await here.say(room_id, ALICE, "new")
+    position = (await here.events.by_id(old.event_id)).position
+    await here.database.execute(
+        "UPDATE rooms SET retention_lifetime_ms = 1 WHERE room_id = %b", room_id
+    )
+    await here.database.execute(
+        "UPDATE retention_present SET now_position = %b::bigint", position + POSITIONS_PER_MS
+    )
+    told = await ask(here.history.get_backfill, THERE, room_id=room_id, query={"v": new.event_id})
+    assert ids_of(told["pdus"], old) == [new.event_id]
+    with pytest.raises(NotFound):
+        await ask(here.history.get_event, THERE, event_id=old.event_id)
