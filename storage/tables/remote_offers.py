@@ -1,6 +1,6 @@
 """Rooms that are not here: what users of ours are to them, and what they were told of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from homeserver.core.event.pdu import Event
 from storage.tables.events import EVENT_INSERT, EventFlags, EventNumbers
@@ -9,7 +9,7 @@ from storage.tables.queries import Queries
 from storage.tables.state import STATE_CHANGE_INSERT
 from storage.write import Statement, Write
 
-__all__ = ["add_outside_member", "is_resident", "stripped_of"]
+__all__ = ["add_outside_member", "is_resident", "last_told_of", "stripped_of"]
 
 _NOT_FORGOTTEN, _LOCAL = False, True
 
@@ -104,3 +104,14 @@ async def stripped_of(
     )
     found = dict(rows)
     return [found.get(number) for number in range(1, len(asked) + 1)]
+
+
+async def last_told_of(queries: Queries, room_ids: Collection[str]) -> dict[str, bytes]:
+    """Read what users were told last of rooms that are not here."""
+    rows = await queries.fetch(
+        "SELECT DISTINCT ON (rooms.room_id) rooms.room_id, stripped FROM remote_offers"
+        " JOIN rooms ON rooms.room_nid = remote_offers.room_nid WHERE rooms.room_id = ANY(%b::text[])"
+        " ORDER BY rooms.room_id, remote_offers.position DESC",
+        list(room_ids),
+    )
+    return dict(rows)

@@ -91,6 +91,27 @@ async def test_sliding_sync_lists_an_invitation_like_any_other(hal, tess, room):
     assert answer["lists"]["all"]["count"] == 1
 
 
+async def test_sliding_sync_sorts_an_invitation_by_what_was_told_of_the_room(hal, tess):
+    path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
+
+    async def listed(**filters):
+        asked = {"ranges": [[0, 9]], "required_state": [], "timeline_limit": 1, "filters": filters}
+        _, answer = await hal.server.call("POST", path, {"lists": {"all": asked}}, token=hal.token)
+        return sorted(answer.get("rooms", {}))
+
+    encryption = {"type": "m.room.encryption", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+    plain = await tess.create(name="Plain")
+    secret = await tess.create(name="Secret", initial_state=[encryption])
+    space = await tess.create(name="Space", creation_content={"type": "m.space"})
+    for room in (plain, secret, space):
+        assert await listed(is_encrypted=False, room_types=[None]) in ([], [plain])
+        await tess.act(room, "invite", user_id=hal.user_id)
+
+    assert await listed(is_encrypted=True) == [secret]
+    assert await listed(room_types=["m.space"]) == [space]
+    assert await listed(room_name_like="pla") == [plain]
+
+
 async def test_an_invitation_is_refused(hal, tess, wire, room):
     since = (await hal.get("/sync"))["next_batch"]
     await hal.act(room, "leave")

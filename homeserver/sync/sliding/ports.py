@@ -22,6 +22,9 @@ class SlidingReads(Protocol):
     async def described(self, room_ids: Collection[str], types: Collection[str]) -> Sequence[Event]:
         """The current state of rooms that has one of these types and an empty state key."""
 
+    async def offered(self, room_ids: Collection[str]) -> Mapping[str, bytes]:
+        """What was told last of those rooms that are not here: stripped state, as a JSON array."""
+
     async def own_member_events(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Event]:
         """The member event that says what a user is to each of these rooms, by room."""
 

@@ -10,6 +10,7 @@ from storage.pool import Database
 from storage.tables import receipts
 from storage.tables.events import Events
 from storage.tables.memberships import Memberships
+from storage.tables.remote_offers import last_told_of
 from storage.tables.room_cards import RoomCards
 from storage.tables.rooms import Rooms
 from storage.tables.state import State
@@ -43,6 +44,10 @@ class StoredSlidingReads:
         rows = await self._cards.by_ids(list(room_ids))
         stored = await self._cards.state([row.room_nid for row in rows], list(types))
         return [one.event for one in stored]
+
+    async def offered(self, room_ids: Collection[str]) -> Mapping[str, bytes]:
+        """What was told last of those rooms that are not here: stripped state, as a JSON array."""
+        return await last_told_of(self._database, room_ids)
 
     async def own_member_events(self, user_id: str, room_ids: Collection[str]) -> Mapping[str, Event]:
         """The member event that says what a user is to each of these rooms, by room."""

@@ -3,10 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
 
 from homeserver.cluster.bus import Bus
 from homeserver.core.changes import Change, EventChange
-from homeserver.core.content.create import room_type_of
 from homeserver.core.content.space import CHILD, is_child
 from homeserver.core.event.pdu import Event
 from homeserver.core.positions import POSITION_MAX
@@ -16,6 +18,7 @@ __all__ = ["RoomFacts", "Traits"]
 
 ROOMS_MAX = 50_000
 CREATE, ENCRYPTION, NAME = "m.room.create", "m.room.encryption", "m.room.name"
+MEMBER = "m.room.member"
 _DESCRIBING = (CREATE, ENCRYPTION, NAME)
 _HEEDED = frozenset({*_DESCRIBING, CHILD})
 
@@ -74,7 +77,10 @@ class RoomFacts:
             for reading in self._readings:
                 if room_id in reading.rooms:
                     reading.last[room_id] = change.position
-            touched = change.event.state_key is not None and change.event.type in _HEEDED
+            event_type = change.event.type
+            touched = change.event.state_key is not None and event_type in _HEEDED
+            if event_type == MEMBER and room_id in self._traits:
+                touched = not self._traits[room_id].is_known  # somebody may have told of it now
             if touched or change.resets or change.removed:
                 self._forget(room_id)
 
@@ -113,6 +119,9 @@ class RoomFacts:
         self._readings.append(reading)
         try:
             read = _traits_in(missing, await self._reads.described(missing, _DESCRIBING))
+            unknown = [room_id for room_id, traits in read.items() if not traits.is_known]
+            if unknown:  # those that are not here
+                _add_offered(read, await self._reads.offered(unknown))
         finally:
             self._readings.remove(reading)
         found = {room_id: known[room_id] for room_id in room_ids if room_id in known} | read
@@ -136,16 +145,27 @@ class RoomFacts:
 def _traits_in(room_ids: Iterable[str], events: Iterable[Event]) -> dict[str, Traits]:
     found = {room_id: Traits() for room_id in room_ids}
     for event in events:
-        traits = found[event.room_id]
-        if event.type == CREATE:
-            traits.is_known = True
-            traits.room_type = room_type_of(event)
-        elif event.type == ENCRYPTION:
-            traits.is_encrypted = True
-        elif event.type == NAME:
-            name = event.content.get("name")
-            traits.name = name.lower() if isinstance(name, str) else ""
+        _describe(found[event.room_id], event.type, event.content)
     return found
+
+
+def _add_offered(traits: Mapping[str, Traits], offered: Mapping[str, bytes]) -> None:
+    for room_id, stripped in offered.items():
+        for entry in orjson.loads(stripped):
+            if entry["state_key"] == "":
+                _describe(traits[room_id], entry["type"], entry["content"])
+
+
+def _describe(traits: Traits, event_type: str, content: dict[str, Any]) -> None:
+    if event_type == CREATE:
+        traits.is_known = True
+        room_type = content.get("type")
+        traits.room_type = room_type if isinstance(room_type, str) else None
+    elif event_type == ENCRYPTION:
+        traits.is_encrypted = True
+    elif event_type == NAME:
+        name = content.get("name")
+        traits.name = name.lower() if isinstance(name, str) else ""
 
 
 def _shorten(known: "OrderedDict[str, int] | OrderedDict[str, Traits]", rooms_max: int) -> None:
