@@ -154,8 +154,8 @@ class RemoteDeviceLists:
             end_if_cancelled()
             try:
                 await self.forget_unshared()
-                # A full round may have left some; one in which all failed has not, they are postponed.
-                while await self.read_stale() == READ_PER_ROUND_MAX:
+                # A round takes a few of each server. Those that could not be read are postponed, so it ends.
+                while await self.read_stale():
                     end_if_cancelled()
             except Unavailable:
                 pass  # of our database: the next time, then

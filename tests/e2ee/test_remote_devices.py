@@ -76,12 +76,12 @@ class World:
     def __init__(self, database):
         self.database = database
         self.journal, self.remote, self.clock = Journal(), Remote(), Clock()
-        self.seen = []
+        self.seen, self.news = [], asyncio.Event()
         self.kept = KeptDevices(database)
         self.lists = RemoteDeviceLists(
             database=database,
             device_lists=DeviceLists(database=database, journal=self.journal, audience=Audience()),
-            kept=self.kept, remote=self.remote, clock=self.clock, observer=self.seen.append,
+            kept=self.kept, remote=self.remote, clock=self.clock, observer=self.observe,
             server_name="here",
         )  # fmt: skip
 
@@ -112,6 +112,15 @@ class World:
         told = {"device_keys": {}, "master_keys": {}, "self_signing_keys": {}}
         left = await self.kept.answer({ONE: {user_id: list(devices) for user_id in user_ids}}, told)
         return told, left
+
+    def observe(self, observation):
+        self.seen.append(observation)
+        self.news.set()
+
+    async def until_kept(self, *user_ids):
+        while (await self.ask(*user_ids))[1]:
+            await self.news.wait()
+            self.news.clear()
 
     async def keep(self, stream_id=5, devices=("A",), **more):
         await self.kept.want([BOB])
@@ -259,6 +268,21 @@ async def test_one_server_takes_no_others_turn(world):
     await world.lists.read_stale()
 
     assert sorted(server for server, _ in world.remote.asked) == [ONE] * 5 + ["two.example"]
+
+
+async def test_all_lists_are_read_in_the_end_and_those_that_are_wanted_later(world):
+    users = [f"@u{number}:one.example" for number in range(12)]
+    await world.meet(*users, CAROL, room=2)
+    world.remote.answers = {user_id: snapshot(1, "A", user_id=user_id) for user_id in (*users, CAROL)}
+    await world.kept.want(users)
+    running = asyncio.ensure_future(world.lists.run())
+    async with asyncio.timeout(20):
+        await world.until_kept(*users)
+        await world.kept.want([CAROL])
+        await world.until_kept(CAROL)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_nothing_is_heard_of_strangers_nor_believed_of_others_users(world):
