@@ -13,7 +13,7 @@ from homeserver.runtime.observation import Observer
 from homeserver.runtime.tasks import Tasks
 from storage.tables import sending
 from storage.tables.queries import Queries
-from storage.tables.room_servers import servers_sharing_rooms
+from storage.tables.room_servers import rooms_of_users
 
 __all__ = ["Recipients", "TakeEvent", "TakeUser"]
 
@@ -107,7 +107,9 @@ class Recipients:
         Raises:
             Unavailable: it could not be read.
         """
-        found = await servers_sharing_rooms(self._queries, list(user_ids))
+        found: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
+        for user_id, room_id in await rooms_of_users(self._queries, found):
+            found[user_id] |= await self._room_servers.joined(room_id)
         return {user_id: self.allowed(servers) for user_id, servers in found.items()}
 
     def allowed(self, servers: Iterable[str]) -> list[str]:

@@ -212,8 +212,10 @@ class Sender:
     def _take_event(self, servers: Iterable[str], change: EventChange) -> None:
         queued = QueuedEvent(change.position, change.room_id, change.event)
         for name in servers:
-            self.queue(name).add_event(queued, is_failing=self._destinations.is_failing(name))
-            self.wake(name)
+            is_failing = self._destinations.is_failing(name)
+            self.queue(name).add_event(queued, is_failing=is_failing)
+            if not is_failing:  # else `wake_due` does, in time
+                self.wake(name)
             self._has_moved = True
 
     def _take_user(self, servers: Iterable[str], change: DeviceListChange) -> None:

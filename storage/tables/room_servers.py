@@ -7,7 +7,7 @@ from storage.tables.queries import Queries
 
 __all__ = [
     "ServerInRoom", "all_servers", "joined_servers", "members_of_server", "rooms_of_server",
-    "servers_of_room", "servers_sharing_rooms",
+    "rooms_of_users", "servers_of_room",
 ]  # fmt: skip
 
 _SERVER = "substr(interned_users.text, strpos(interned_users.text, ':') + 1)"
@@ -49,20 +49,17 @@ async def joined_servers(queries: Queries, room_nid: int) -> set[str]:
     return {server for (server,) in rows}
 
 
-async def servers_sharing_rooms(queries: Queries, user_ids: Collection[str]) -> dict[str, set[str]]:
-    """Name, for each of some users, the other servers that have users in a room of theirs."""
+async def rooms_of_users(queries: Queries, user_ids: Collection[str]) -> list[tuple[str, str]]:
+    """Read (user ID, room ID) of the rooms that some users are in, of those that ever had remote users."""
     rows = await queries.fetch(
-        f"SELECT DISTINCT mine.text, {_SERVER} FROM interned_users AS mine"
-        " JOIN memberships AS own ON own.user_nid = mine.nid AND own.membership = 'join'"
-        " JOIN memberships ON memberships.room_nid = own.room_nid AND NOT memberships.is_local"
-        " AND memberships.membership = 'join'"
-        " JOIN interned_users ON interned_users.nid = memberships.user_nid WHERE mine.text = ANY(%b::text[])",
+        "SELECT text, room_id FROM interned_users"
+        " JOIN memberships ON user_nid = nid AND membership = 'join'"
+        " JOIN rooms ON rooms.room_nid = memberships.room_nid"
+        " WHERE text = ANY(%b::text[]) AND EXISTS (SELECT 1 FROM memberships AS others"
+        " WHERE others.room_nid = memberships.room_nid AND NOT others.is_local)",
         list(user_ids),
     )
-    found: dict[str, set[str]] = {user_id: set() for user_id in user_ids}
-    for user_id, server in rows:
-        found[user_id].add(server)
-    return found
+    return [(user_id, room_id) for user_id, room_id in rows]
 
 
 async def members_of_server(queries: Queries, room_nid: int, server: str) -> list[tuple[str, str, int]]:

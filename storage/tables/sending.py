@@ -81,7 +81,8 @@ USER_DELETE = Statement(
 _UNSENT = (
     " FROM events JOIN rooms ON rooms.room_nid = events.room_nid"
     " JOIN interned_users AS senders ON senders.nid = events.sender_nid"
-    " WHERE rooms.room_id = %b AND events.position >= %b::bigint"
+    " WHERE events.room_nid = (SELECT room_nid FROM rooms WHERE room_id = %b)"
+    " AND events.position >= %b::bigint"
     f" AND events.flags & {_NEVER_SENT} = 0 AND (events.flags & {int(EventFlags.RELAYED)} <> 0"
     " OR substr(senders.text, strpos(senders.text, ':') + 1) = %b)"
 )

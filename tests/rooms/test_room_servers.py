@@ -9,7 +9,7 @@ import pytest
 from homeserver.core.changes import EventChange
 from homeserver.core.errors import Forbidden
 from homeserver.rooms.room_servers import RoomServers
-from storage.tables.room_servers import joined_servers, servers_sharing_rooms
+from storage.tables.room_servers import all_servers, joined_servers, rooms_of_server, rooms_of_users
 from tests.doubles.federated_rooms import Network, RoomsOfServer
 from tests.doubles.sending import Published
 
@@ -102,13 +102,14 @@ async def test_rooms_are_forgotten_and_read_again(server):
     assert known.known(one) is None
 
 
-async def test_what_a_server_shares_is_read_from_memberships(server, room_id):
+async def test_rooms_of_users_are_told_where_there_are_remote_users(server, room_id):
+    await server.create(ALICE, preset="public_chat")
     await let_in(server, room_id, "@one:b.example")
-    await let_in(server, room_id, "@one:c.example")
-    await kick(server, room_id, "@one:c.example")
-    shared = await servers_sharing_rooms(server.database, [ALICE, "@nobody:a.example"])
 
-    assert shared == {ALICE: {"b.example"}, "@nobody:a.example": set()}
+    assert await rooms_of_users(server.database, [ALICE, "@nobody:a.example"]) == [(ALICE, room_id)]
+    assert await all_servers(server.database) == ["b.example"]
+    assert [room for room, _ in await rooms_of_server(server.database, "b.example")] == [room_id]
+    assert await rooms_of_server(server.database, "c.example") == []
 
 
 @pytest.mark.parametrize("lost", [(), (("m.room.member", "@one:b.example"),)])
