@@ -86,11 +86,12 @@ class Admission(Protocol):
 class _Passage:
     """What is known so far of one request on its way."""
 
-    __slots__ = ("endpoint", "path", "request_id", "requester", "timed_out")
+    __slots__ = ("endpoint", "origin", "path", "request_id", "requester", "timed_out")
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.path = ""
+        self.origin = ""
         self.endpoint = "unrecognized"
         self.requester: Requester | None = None
         self.timed_out = False
@@ -181,6 +182,7 @@ class Dispatcher:
                     passage.request_id,
                     "" if requester is None else requester.user_id,
                     raw.client_address,
+                    passage.origin,
                 )
             )
             current_request_id.reset(context)
@@ -236,7 +238,7 @@ class Dispatcher:
         if endpoint.authentication is Authentication.SERVER:
             # The signature covers the body, which may be long: so its length is looked at first.
             self._check_length(endpoint, body)
-            request.origin = await self._origin_of(raw)
+            request.origin = passage.origin = await self._origin_of(raw)
         elif endpoint.authentication is not Authentication.NONE:
             passage.requester = await self._admitted(endpoint, request)
         if self._rate_limits is not None and endpoint.rate_limit is not RateLimit.NONE:

@@ -127,6 +127,7 @@ class RequestFinished(Observation):
         request_id: of the request.
         user_id: who asked, empty if nobody.
         client_address: from where.
+        origin: the server that asked, empty if none did.
     """
 
     level: ClassVar[Level] = Level.DEBUG
@@ -138,6 +139,7 @@ class RequestFinished(Observation):
     request_id: str
     user_id: str
     client_address: str
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,15 @@ async def test_an_endpoint_for_servers_is_told_which_one_asks(make, servers):
     assert signed.content() == {"a": 1}
 
 
+async def test_it_is_observed_which_server_asked(make_dispatcher, make_endpoint, servers):
+    observations = []
+    one = make_endpoint(tell, method="PUT", body=dict, authentication=Authentication.SERVER)
+
+    await ask(make_dispatcher(one, servers=servers, observer=observations.append))
+
+    assert [(seen.origin, seen.user_id) for seen in observations] == [("remote.example", "")]
+
+
 async def test_a_request_that_is_not_signed_is_refused(make):
     status, error = await ask(make(), origin=None)
 
