@@ -56,7 +56,9 @@ class ScriptedPeer:
     async def __aenter__(self):
         application = web.Application(client_max_size=2**26)
         application.router.add_get("/_matrix/key/v2/server", self._keys)
-        application.router.add_route("*", "/_matrix/federation/{version}/{endpoint}{rest:.*}", self._serve)
+        for api in ("federation", "policy"):
+            target = f"/_matrix/{api}/{{version}}/{{endpoint}}{{rest:.*}}"
+            application.router.add_route("*", target, self._serve)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*map(str, self._files))
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
