@@ -3,7 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/server-server-api/#transactions
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from federation.server.room_queues import Outcome
@@ -27,12 +27,18 @@ class Intake:
         ingest: of rooms that are here.
         outsiders: of others.
         residency: tells which are here.
+        arrival: waits for a room that a user of ours is about to bring here: what the others say meanwhile
+            must not be lost; None: none ever is.
     """
 
-    def __init__(self, *, ingest: Ingest, outsiders: Outsiders, residency: Residency) -> None:
+    def __init__(
+        self, *, ingest: Ingest, outsiders: Outsiders, residency: Residency,
+        arrival: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         self._ingest = ingest
         self._outsiders = outsiders
         self._residency = residency
+        self._arrival = arrival
         self._here: LruCache[str, bool] = LruCache(ROOMS_REMEMBERED_MAX)
         self._asking = 0
         self._changed: set[str] | None = None  # rooms whose members changed while somebody asked
@@ -59,6 +65,10 @@ class Intake:
         """
         if await self._is_here(room_id):
             return await self._ingest.receive(origin, room_id, pdus)
+        if self._arrival is not None:
+            await self._arrival(room_id)
+            if await self._is_here(room_id):
+                return await self._ingest.receive(origin, room_id, pdus)
         return dict(await self._outsiders.receive(origin, room_id, pdus))
 
     async def _is_here(self, room_id: str) -> bool:

@@ -47,8 +47,9 @@ async def _transactions(
     refusals = Refusals(runtime.observer)
     remote, ephemeral = services.rooms.entry.remote, services.ephemeral
     intake = Intake(
-        ingest=remote.receiving.ingest, outsiders=remote.outsiders, residency=remote.residency
-    )
+        ingest=remote.receiving.ingest, outsiders=remote.outsiders, residency=remote.residency,
+        arrival=remote.rooms.joining.settled,
+    )  # fmt: skip
     stack.callback(storage.bus.subscribe(intake.follow))
     queues = RoomQueues(
         receive=intake.receive, staging=Staging(queries=storage.database, clock=runtime.clock),

@@ -50,6 +50,15 @@ class RoomAdoption:
         self._placing = placing
         self._events = events
 
+    async def expect(self, entry: Event) -> None:
+        """Take note of a room that is about to be adopted: what others say of it meanwhile can wait for that.
+
+        Raises:
+            Unavailable: it was not stored; the same may be tried again.
+        """
+        if await self._registry.rooms.find(entry.room_id) is None:
+            await self._write_room(entry.rules, await self._registry.rooms.new_room_nid(), entry)
+
     async def adopt(
         self, rules: RoomVersionRules, entry: Event, state: Iterable[Any], auth_chain: Iterable[Any]
     ) -> None:

@@ -3,7 +3,7 @@
 Spec: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,8 +87,9 @@ class Handshakes:
         return self._composer.server_name
 
     async def shake(
-        self, server: str, change: str, room_id: str, user_id: str, content: dict[str, Any]
-    ) -> Shaken:
+        self, server: str, change: str, room_id: str, user_id: str, content: dict[str, Any], *,
+        prepare: Callable[[Event], Awaitable[None]] | None = None,
+    ) -> Shaken:  # fmt: skip
         """Change a membership by way of a server.
 
         Args:
@@ -97,6 +98,7 @@ class Handshakes:
             room_id: the room.
             user_id: one of ours.
             content: of the member event; on whose authority it is, the server says.
+            prepare: awaited with the event before the server gets it.
 
         Raises:
             BadJson, TooLarge: the content has no canonical JSON, or is too large.
@@ -106,6 +108,8 @@ class Handshakes:
         """
         sketch = await self._remote.make(server, change, room_id, user_id, list(ROOM_VERSIONS))
         event = self._completed(server, change, room_id, user_id, content, sketch)
+        if prepare is not None:
+            await prepare(event)
         answer = await self._remote.send(server, change, room_id, event.event_id, event.pdu)
         return Shaken(event, answer if isinstance(answer, dict) else {})
 

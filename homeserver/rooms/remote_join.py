@@ -100,6 +100,12 @@ class RemoteJoining:
         for join in await pending_joins.take_up(self._database):
             self._start(join, is_resident=False)
 
+    async def settled(self, room_id: str) -> None:
+        """Wait until the joins of a room that go on have ended, well or not."""
+        running = [task for (of_room, _), task in self._running.items() if of_room == room_id]
+        if running:
+            await asyncio.wait(running)
+
     def _start(self, join: PendingJoin, *, is_resident: bool) -> "asyncio.Task[_Outcome]":
         key = (join.room_id, join.user_id)
         work = self._run(join, is_resident=is_resident)
@@ -134,7 +140,9 @@ class RemoteJoining:
         content = orjson.loads(join.content)
         for server in join.servers:
             try:
-                shaken = await self._handshakes.shake(server, "join", join.room_id, join.user_id, content)
+                shaken = await self._handshakes.shake(
+                    server, "join", join.room_id, join.user_id, content, prepare=self._adoption.expect
+                )
                 entry = await self._entry(server, shaken)
                 if is_resident:
                     await self._take_in(server, entry)

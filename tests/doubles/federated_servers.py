@@ -137,7 +137,7 @@ class FederatedServer(RoomsServer):
             return error.status, error.errcode
 
 
-async def until(condition, *, attempts=200):
+async def until(condition, *, attempts=1_000):
     """Wait for something that a server does by itself."""
     for _ in range(attempts):
         if await condition():

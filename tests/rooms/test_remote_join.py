@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.doubles.federated_servers import until
+from tests.doubles.federated_servers import WireClient, until
 
 VERSIONS = ("1", "6", "10", "11", "12")
 JOINED = "/_matrix/federation/v2/send_join/"
@@ -206,6 +206,32 @@ async def test_a_join_whose_answer_was_lost_can_be_repeated(hal, tess, wire, the
 
     assert (await join(hal, room))[0] == 200
     assert await members(hal, room) == [hal.user_id, tess.user_id]
+
+
+async def test_what_is_said_while_the_room_is_on_its_way_here_is_not_lost(hal, tess, wire, room, monkeypatch):
+    request = WireClient.request
+
+    async def slow(self, destination, method, path, **options):
+        answer = await request(self, destination, method, path, **options)
+        if "send_join" in path:
+            event_id = await tess.send(room, "welcome")
+
+            async def was_sent():
+                return any("/send/" in path for *_, path in wire.asked)
+
+            await until(was_sent)
+            said.append(event_id)
+        return answer
+
+    said = []
+    monkeypatch.setattr(WireClient, "request", slow)
+    await join(hal, room)
+
+    async def is_here():
+        found = (await hal.get(f"/rooms/{quote(room)}/messages?dir=b&limit=3"))["chunk"]
+        return said[0] in [one["event_id"] for one in found]
+
+    await until(is_here)
 
 
 async def test_a_room_that_all_of_ours_left_is_joined_anew_as_it_is_by_then(hal, tess, wire, room):
