@@ -4,7 +4,7 @@ Spec: https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-recei
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -162,18 +162,28 @@ class Ingest:
             if not ServerAcl.of(room.state.get(("m.room.server_acl", ""))).allows(server):
                 raise Forbidden("The access control list of the room keeps your server out.")
             fresh, chase = named(pdus, room.rules), _Chase(_Questions(), InFlight())
-            outcomes: dict[str, Verdict | Postponed | None] = {}
-            for event_id in in_order(fresh, "prev_events", room.rules):
-                if chase.in_flight.is_surprised or not outcomes:
-                    await self._look_ahead(room, chase.in_flight, fresh.keys() - outcomes.keys())
-                outcomes[event_id] = await self._receive(server, room_id, event_id, fresh[event_id], chase)
+            outcomes = await self._receive_all(server, room, fresh, chase)
             await chase.in_flight.land()
             await self._merging.merge(room_id)
             return outcomes
 
+    async def _receive_all(
+        self, server: str, room: RoomActor, pdus: Mapping[str, Any], chase: _Chase
+    ) -> dict[str, Verdict | Postponed | None]:
+        """Take in events by their IDs, each after those that it follows."""
+        in_flight = chase.in_flight
+        in_flight.be_surprised()
+        outcomes: dict[str, Verdict | Postponed | None] = {}
+        for event_id in in_order(pdus, "prev_events", room.rules):
+            if in_flight.is_surprised:
+                await self._look_ahead(room, in_flight, pdus.keys() - outcomes.keys())
+            outcomes[event_id] = await self._receive(server, room.room_id, event_id, pdus[event_id], chase)
+        in_flight.be_surprised()
+        return outcomes
+
     async def _look_ahead(self, room: RoomActor, in_flight: InFlight, event_ids: Collection[str]) -> None:
         """Find out in one go which of the events that are to come are news."""
-        await self._registry.settled(room)
+        await self._registry.settled(await self._registry.actor(room.room_id))
         in_flight.news = set(event_ids) - await self._graph.expected(room.room_nid, event_ids)
         in_flight.is_surprised = False
 
@@ -374,8 +384,7 @@ class Ingest:
             pdus = named(found[:MISSING_EVENTS_MAX], room.rules)
         pdus.pop(event.event_id, None)
         deeper = replace(chase, fetches_deep=chase.fetches_deep + 1)
-        for event_id in in_order(pdus, "prev_events", room.rules):
-            await self._receive(receipt.server, room.room_id, event_id, pdus[event_id], deeper)
+        await self._receive_all(receipt.server, room, pdus, deeper)
 
 
 class _PastUnknownError(Exception):
