@@ -5,9 +5,9 @@ Any event of ours joins them. Where nobody says anything, one that clients never
 
 from contextlib import suppress
 
-from homeserver.core.errors import Forbidden, RemoteRefused
+from homeserver.core.errors import Forbidden
 from homeserver.rooms.commands import Draft
-from homeserver.rooms.policies import PolicyUnavailable
+from homeserver.rooms.policies import PolicyRefused, PolicyUnavailable
 from homeserver.rooms.registry import RoomRegistry
 from storage.tables.memberships import Memberships
 
@@ -45,7 +45,7 @@ class Merging:
         if len(room.extremities) <= BRANCHES_MAX:
             return False
         for user_id in await self._memberships.local_joined(room.room_nid, limit=_SENDERS_MAX):
-            with suppress(Forbidden, PolicyUnavailable, RemoteRefused):
+            with suppress(Forbidden, PolicyRefused, PolicyUnavailable):
                 await self._registry.send(room_id, Draft(MERGE, user_id, {}, is_withheld=True))
                 return True
         return False

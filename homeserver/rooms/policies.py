@@ -8,7 +8,7 @@ from typing import Any
 
 from homeserver.core.auth.selection import StateKey
 from homeserver.core.content.policy import POLICY_KEY_ID, PolicyServer, policy_server_of
-from homeserver.core.errors import Forbidden, MatrixError, Unavailable
+from homeserver.core.errors import Forbidden, MatrixError, RemoteRefused, Unavailable
 from homeserver.core.event.pdu import Event
 from homeserver.core.redaction import redact
 from homeserver.core.signing import verify_json
@@ -19,7 +19,7 @@ from storage.cache import LruCache
 from storage.tables.policy_servers import is_joined
 from storage.tables.queries import Queries
 
-__all__ = ["PolicySignatures", "PolicyUnavailable", "RoomPolicies"]
+__all__ = ["PolicyRefused", "PolicySignatures", "PolicyUnavailable", "RoomPolicies"]
 
 ANSWER_TIMEOUT_S = 10.0
 REFUSED_MAX = 10_000
@@ -28,6 +28,14 @@ _POLICY: StateKey = ("m.room.policy", "")
 
 class PolicyUnavailable(Unavailable):
     """The policy server of a room does not answer, so nothing can be sent there."""
+
+
+class PolicyRefused(RemoteRefused):
+    """The policy server of a room refuses an event; whoever sends it is told so in its own words."""
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object that the client is told."""
+        return {"errcode": self.errcode, "error": self.error} if self.is_fit_for_clients else super().body()
 
 
 class PolicySignatures:
@@ -52,8 +60,8 @@ class PolicySignatures:
 
         Raises:
             Forbidden: what it answers is no right signature.
+            PolicyRefused: it refuses the event.
             PolicyUnavailable: it does not answer.
-            RemoteRefused: it refuses the event.
         """
         policy = await self._in_force(room)
         if policy is None or _is_signed(event.pdu, event, policy):
@@ -95,6 +103,10 @@ class PolicySignatures:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await self._remote.sign(policy.server_name, event.pdu)
+        except RemoteRefused as refused:
+            raise PolicyRefused(
+                refused.status, refused.errcode, refused.error, refused.answer
+            ) from refused
         except (TimeoutError, Unavailable) as error:
             raise PolicyUnavailable("The policy server of the room does not answer. Try again.") from error
         signatures = answer.get(policy.server_name)
