@@ -51,10 +51,11 @@ def build_spam_limits(configuration: Configuration, runtime: Runtime) -> SpamLim
 
 def build_entry(
     configuration: Configuration, runtime: Runtime, storage: Storage, *, registry: RoomRegistry,
-    directory: Directory, accounts: AccountPorts, remote: RemoteRoomServices, spam_limits: SpamLimits,
+    directory: Directory, accounts: AccountPorts, remote: RemoteRoomServices,
 ) -> EntryServices:  # fmt: skip
     """Make the services that change who is in a room, and those that make rooms."""
     interning, profiles, database = storage.interning, accounts.profiles, storage.database
+    spam_limits = remote.spam_limits
     memberships, state = Memberships(database), State(database, Events(database))
     third_party_invites = ThirdPartyInvites(
         registry=registry, state=state, profiles=profiles, residency=remote.residency,

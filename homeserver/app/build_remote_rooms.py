@@ -47,6 +47,7 @@ class RemoteRoomServices:
     restricted_joins: RestrictedJoins
     rooms: RemoteRooms
     server_states: ServerStates
+    spam_limits: SpamLimits
     templates: MemberTemplates
 
 
@@ -100,5 +101,6 @@ def build_remote_rooms(
             database=database, server_name=server_name,
         ),
         server_states=server_states,
+        spam_limits=spam_limits,
         templates=templates,
     )  # fmt: skip

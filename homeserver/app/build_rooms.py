@@ -98,14 +98,12 @@ def build_rooms(
         older=_build_older(runtime, storage, registry, state_at, outgoing, tasks),
     )  # fmt: skip
     directory = _build_directory(configuration, runtime, tables, sight, registry)
-    spam_limits = build_spam_limits(configuration, runtime)
     entry = build_entry(
         configuration, runtime, storage, registry=registry, directory=directory, accounts=accounts,
         remote=build_remote_rooms(
             storage, registry=registry, state_at=state_at, directory=directory, accounts=accounts,
-            outgoing=outgoing, tasks=tasks, spam_limits=spam_limits,
+            outgoing=outgoing, tasks=tasks, spam_limits=build_spam_limits(configuration, runtime),
         ),
-        spam_limits=spam_limits,
     )  # fmt: skip
     state_reads = StateReads(
         sight=sight, state=tables.state, client_events=history.client_events, lists=history.state_lists
