@@ -4,6 +4,7 @@ import base64
 import os
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -209,6 +210,14 @@ class Isthmus(Server):
 
     def _command(self):
         return command(self.directory)
+
+    def rotate_signing_key(self):
+        """Make a new signing key, and start with that."""
+        config = str(self.directory / "isthmus.toml")
+        words = [sys.executable, "-m", "homeserver.app.cli", "rotate-signing-key", "--config", config]
+        subprocess.run(words, check=True, capture_output=True, cwd=_ROOT)
+        assert self.stop() == 0
+        self.start()
 
 
 class Synapse(Server):
