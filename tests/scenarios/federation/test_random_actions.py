@@ -67,7 +67,7 @@ class World:
         try:
             await act(person, room_id, other, number)
         except ApiError as error:
-            if error.status not in {400, 403, 404}:
+            if error.status not in {400, 403, 404, 503}:  # 503: it was overtaken by something else
                 raise
         else:
             self.done[verb] = self.done.get(verb, 0) + 1
