@@ -9,8 +9,10 @@ from homeserver.accounts.access_tokens import AccessTokens
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.jwt_login import JWT, JwtLogins
 from homeserver.accounts.login import PASSWORD, Logins
+from homeserver.accounts.ports import HomeRegions
 from homeserver.accounts.short_lived_tokens import ShortLivedTokens
 from homeserver.core.errors import MissingParam, UnknownError
+from homeserver.core.identifiers import server_name_of
 from homeserver.http.endpoint import Authentication, RateLimit, endpoint
 from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
@@ -48,6 +50,7 @@ class LoginEndpoints:
     Args:
         base_url: told to clients that log in, if this server knows how they reach it.
         sso_flow: how clients can send people to web pages to log in; None: they cannot.
+        home_regions: logs in users of the organisation's other servers; None: there are none.
     """
 
     def __init__(
@@ -58,16 +61,16 @@ class LoginEndpoints:
         devices: Devices,
         login_tokens: ShortLivedTokens,
         jwt_logins: JwtLogins | None = None,
-        server_name: str,
         base_url: str | None = None,
         sso_flow: Mapping[str, Any] | None = None,
+        home_regions: HomeRegions | None = None,
     ) -> None:
         self._logins = logins
         self._access_tokens = access_tokens
         self._devices = devices
         self._login_tokens = login_tokens
         self._jwt_logins = jwt_logins
-        self._server_name = server_name
+        self._home_regions = home_regions
         self._base_url = base_url
         self._sso_flow = sso_flow
 
@@ -98,6 +101,9 @@ class LoginEndpoints:
     async def log_in(self, request: Request) -> Response:
         """Log a user in with their password, or with a token that was made for that."""
         body: LoginBody = request.body
+        elsewhere = await self._at_home(body)
+        if elsewhere is not None:
+            return json_response(elsewhere)
         self._logins.check_device(body.device_id, body.initial_device_display_name)
         user_id = await self._user_id(body)
         issued = await self._logins.open_session(
@@ -106,10 +112,25 @@ class LoginEndpoints:
             display_name=body.initial_device_display_name,
             with_refresh_token=bool(body.refresh_token),
         )
-        answer: dict[str, Any] = {"user_id": user_id, "home_server": self._server_name, **issued.body()}
+        answer: dict[str, Any] = {"user_id": user_id, "home_server": server_name_of(user_id), **issued.body()}
         if self._base_url is not None:
             answer["well_known"] = {"m.homeserver": {"base_url": self._base_url}}
         return json_response(answer)
+
+    async def _at_home(self, body: LoginBody) -> dict[str, Any] | None:
+        """Log in a user of another of the organisation's servers there; None: this is the place."""
+        if self._home_regions is None or body.type != PASSWORD or body.password is None:
+            return None
+        named = body.user if body.identifier is None else body.identifier.get("user")
+        region = self._home_regions.home_of(named) if isinstance(named, str) else None
+        if region is None:
+            return None
+        login = {
+            "identifier": {"type": "m.id.user", "user": named}, "password": body.password,
+            "device_id": body.device_id, "initial_device_display_name": body.initial_device_display_name,
+            "refresh_token": body.refresh_token,
+        }  # fmt: skip
+        return await self._home_regions.log_in(region, login)
 
     async def _user_id(self, body: LoginBody) -> str:
         if body.type == TOKEN:

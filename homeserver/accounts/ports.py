@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from storage.tables.device_lists import Noted
 
 __all__ = [
-    "AnnounceDeviceLists", "Departures", "Erasures", "OutgoingRequests", "ProfilePropagation",
+    "AnnounceDeviceLists", "Departures", "Erasures", "HomeRegions", "OutgoingRequests", "ProfilePropagation",
     "RemoteProfiles", "SingleSignOn",
 ]  # fmt: skip
 
@@ -61,6 +61,21 @@ class OutgoingRequests(Protocol):
 
         Raises:
             Unavailable: there was no answer in time, it was too long, or the address may not be reached.
+        """
+
+
+class HomeRegions(Protocol):
+    """Logs users in at another of the organisation's servers, whose they are."""
+
+    def home_of(self, user: str) -> str | None:
+        """The server that a user is of, if it is another one of the organisation's own."""
+
+    def log_in(self, region: str, login: Mapping[str, Any]) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Log a user in there; returns what the client is told, with where it finds that server.
+
+        Raises:
+            RemoteRefused: the region does not let them in.
+            Unavailable: it does not answer.
         """
 
 

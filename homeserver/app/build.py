@@ -14,6 +14,7 @@ from homeserver.accounts.account_data import AccountData
 from homeserver.accounts.devices import Devices
 from homeserver.accounts.heeded_account_data import HeededAccountData
 from homeserver.accounts.login import Logins
+from homeserver.accounts.ports import HomeRegions
 from homeserver.accounts.profile import ProfileChanges, Profiles
 from homeserver.accounts.registration import Registration
 from homeserver.accounts.room_settings import RoomSettings
@@ -80,6 +81,7 @@ class Services:
     ephemeral: EphemeralServices
     event_stream: EventStream
     filters: Filters
+    home_regions: HomeRegions | None
     interactive: InteractiveAuthentication
     keys: KeyServices
     logins: Logins
@@ -138,6 +140,7 @@ async def build_services(
         ephemeral=ephemeral,
         event_stream=EventStream(reads=storage.reads, notifier=storage.notifier, clock=clock),
         filters=Filters(database),
+        home_regions=outgoing.home_regions,
         interactive=accounts.interactive,
         keys=await build_keys(
             configuration, runtime, storage, device_lists=accounts.device_lists,

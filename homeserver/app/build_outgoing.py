@@ -10,8 +10,10 @@ from federation.client.client import FederationClient
 from federation.client.events import RemoteEvents
 from federation.client.joins import FederatedJoins
 from federation.client.keys import FederationKeys
+from federation.client.logins import RegionLogins
 from federation.regions import RegionGuard, Regions
 from federation.server.authentication import Servers
+from homeserver.accounts.ports import HomeRegions
 from homeserver.app.build_connections import build_clients, build_regions
 from homeserver.app.build_identity import Identity, build_identity, server_rules
 from homeserver.app.build_receiving import RemotePorts
@@ -41,6 +43,7 @@ class Outgoing:
         identity: who this server is, and who others are; None: the same.
         client: asks other servers; None: the same.
         regions: the organisation's own servers.
+        home_regions: logs their users in; None: there are none.
         ports: for what takes in events.
         keys: to the keys of devices there.
         devices: to those devices.
@@ -53,6 +56,7 @@ class Outgoing:
     identity: Identity | None
     client: FederationClient | None
     regions: Regions
+    home_regions: HomeRegions | None
     ports: RemotePorts
     keys: RemoteKeys
     devices: RemoteDevices
@@ -114,6 +118,7 @@ def unfederated(runtime: Runtime) -> Outgoing:
         identity=None,
         client=None,
         regions=Regions(),
+        home_regions=None,
         ports=RemotePorts(nowhere, nowhere, nowhere),
         keys=NoRemoteKeys(),
         devices=Unfederated(runtime.observer),
@@ -164,6 +169,7 @@ async def build_outgoing(
         identity=identity,
         client=clients.ordinary,
         regions=regions,
+        home_regions=RegionLogins(client=clients.ordinary, regions=regions) if regions.names else None,
         ports=RemotePorts(RemoteEvents(clients.ordinary), identity.key_ring, nowhere.ports.policy),
         keys=FederationKeys(clients.ordinary),
         devices=waiting.outbox,

@@ -152,7 +152,8 @@ def _accounts(
         seen=services.account_care.seen,
     )  # fmt: skip
     yield LoginEndpoints(
-        logins=logins, access_tokens=services.access_tokens, devices=devices, server_name=server_name,
+        logins=logins, access_tokens=services.access_tokens, devices=devices,
+        home_regions=services.home_regions,
         login_tokens=services.account_care.short_lived_tokens, base_url=base_url,
         jwt_logins=services.accounts.jwt_logins,
         sso_flow=sso_flow(configuration.sign_in.providers) if configuration.oauth.enabled else None,

@@ -10,7 +10,9 @@ from federation.server.joins import JoinsEndpoints
 from federation.server.keys import ServerKeysEndpoints
 from federation.server.knocks import KnocksEndpoints
 from federation.server.leaves import LeavesEndpoints
+from federation.server.region_logins import RegionLoginEndpoints
 from federation.server.third_party_invites import ThirdPartyInvitesEndpoints
+from homeserver.app.base_url import base_url_of
 from homeserver.app.build import Services
 from homeserver.app.build_entry import EntryServices
 from homeserver.app.build_federation import FederationServices
@@ -55,6 +57,11 @@ def federation_owners(
     yield AdminFederationEndpoints(destinations=federation.destination_status)
     yield from federation.received
     yield from _identity(configuration, runtime, outgoing)
+    if outgoing.regions.names:
+        yield RegionLoginEndpoints(
+            logins=services.logins, regions=outgoing.regions, server_name=configuration.server_name,
+            base_url=base_url_of(configuration),
+        )  # fmt: skip
     yield from _membership(configuration.server_name, services.rooms.entry)
     finding = services.rooms.finding
     yield from query_owners(

@@ -157,7 +157,6 @@ class AccountsServer:
                 devices=self.devices,
                 login_tokens=self.login_tokens,
                 jwt_logins=self._jwt_logins(),
-                server_name=SERVER_NAME,
                 base_url="http://127.0.0.1:8008",
             ),
             ProfileEndpoints(profiles=self.profiles, changes=self.profile_changes),
