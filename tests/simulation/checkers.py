@@ -81,7 +81,10 @@ class StoredRoom:
         self.stored = {
             one.event.event_id: one for one in sorted(found.values(), key=lambda one: one.position)
         }
-        assert len(self.stored) == len(rows)
+        twice = sorted({event_id for event_id, _ in rows if [one for one, _ in rows].count(event_id) > 1})
+        assert not twice, f"{self.name} has stored {twice} twice"
+        lacking = sorted({event_id for event_id, _ in rows} - self.stored.keys())
+        assert not lacking, f"{self.name} does not find {lacking}, though they are stored"
         if not rows or not await database.fetch("SELECT 1 FROM room_tips"):
             return False
         self.events = {event_id: one.event for event_id, one in self.stored.items()}

@@ -250,6 +250,17 @@ class WholeWorld:
         await self._look_after()
         self._note("all is well again")
         await drained(self.nodes, self.network)
+        await self._come_in_again()
+
+    async def _come_in_again(self):
+        """Let those come in whose joining was lost on the way back: only other servers know that they did."""
+        for node in self.nodes:
+            others = [one for one in self.nodes if one is not node and await one.is_resident()]
+            elsewhere = {user_id for one in others for user_id in await one.members(is_local=False)}
+            if not await node.is_resident():
+                for user in [one for one in node.people if one.user_id in elsewhere]:
+                    self._note(user.user_id, "comes in again", *await self._join(node, user))
+                await drained(self.nodes, self.network)
 
     async def _converge(self):
         """Let all say something in turn until all servers see the same.
