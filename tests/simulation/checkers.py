@@ -75,6 +75,9 @@ class StoredRoom:
             "SELECT event_id, coalesce(moved.nid, events.position) FROM events"
             " LEFT JOIN moved_events AS moved ON moved.room_nid = events.room_nid"
             " AND moved.position = events.position"
+            # What users were to a room before it came here has no place in its graph: found by no ID.
+            " WHERE EXISTS (SELECT FROM event_ids WHERE event_ids.event_id = events.event_id"
+            " AND event_ids.position = events.position)"
         )
         self.id_of = {nid: event_id for event_id, nid in rows}
         found = await Events(database).by_ids([event_id for event_id, _ in rows])
