@@ -119,15 +119,19 @@ class World:
         await self._people[number % 2].set_state(room_id, "m.room.join_rules", {"join_rule": rule})
 
 
-async def of_those_who_stay(reader, room_id, staying):
-    """The events in the history of some users.
+async def said_by(senders, reader, room_id):
+    """The messages of some users in the history.
 
-    What others say while the other server throws them out may be in one history only: there it came before,
-    here it comes too late (soft failure).
+    Those of users who stay are in every history. What others say while the other server throws them out
+    may be in one only: there it came before, here it comes too late (soft failure). So may changes of state
+    that meet.
     """
-    senders = {one.user_id for one in staying}
-    events = await reader.history(room_id, 5_000)
-    return {event["event_id"] for event in events if event["sender"] in senders}
+    user_ids = {one.user_id for one in senders}
+    return {
+        event["event_id"]
+        for event in await reader.history(room_id, 5_000)
+        if event["sender"] in user_ids and event["type"] == "m.room.message"
+    }
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
@@ -144,7 +148,7 @@ async def test_both_servers_have_the_same_rooms_in_the_end(servers, come, seed):
             await speaker.say(room_id, f"last words {number}")
             await hearer.sees(room_id, f"last words {number}", 60)
         state = await same_state(room_id, founder, partner, patience_s=30)
-        both = [await of_those_who_stay(one, room_id, (founder, partner)) for one in (founder, partner)]
+        both = [await said_by((founder, partner), one, room_id) for one in (founder, partner)]
         assert both[0] == both[1], f"room version {_VERSIONS[place]}"
         assert ("m.room.create", "") in state
 
