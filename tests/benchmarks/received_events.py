@@ -2,8 +2,8 @@
 
 On a server without a socket and a PostgreSQL of its own, from a decoded transaction to the answer, signatures
 verified. First as after a while without each other, full transactions one after the other: fails if an event
-costs more than its goal of CPU. Then one event at a time, each with its own commit, its own answer, and an answer
-to the long poll of a user of ours: fails if the user hears of it too late. Connections come on top.
+costs more than its goal of CPU. Then one event at a time, each with a commit and an answer of its own, and an
+answer to the long poll of a user of ours: fails if the user hears of it too late. Connections come on top.
 """
 
 import asyncio
