@@ -128,7 +128,8 @@ def complete_template(
     }
     if rules.event_id_format is EventIdFormat.DOMAIN or not rules.strict_canonical_json:
         pdu["origin"] = server_name  # COMPAT: as in `build_event`
-    unnamed: dict[str, Any] = {"hashes": {"sha256": ""}, "signatures": {}}
+    # Our own content is looked at when the event is signed: what is wrong with it is not the sketch's fault.
+    unnamed: dict[str, Any] = {"content": {}, "hashes": {"sha256": ""}, "signatures": {}}
     if rules.event_id_format is EventIdFormat.DOMAIN:
         unnamed["event_id"] = f"$unnamed:{server_name}"
     dropped = check_format({**pdu, **unnamed}, rules)
