@@ -13,6 +13,7 @@ from homeserver.http.request import Request
 from homeserver.http.response import Response, json_response
 from homeserver.rooms.directory import DirectoryRequest, PublishedRooms
 from homeserver.rooms.remote_directory import RemotePublishedRooms
+from homeserver.rooms.shared_directory import SharedDirectory
 
 __all__ = ["PublicRoomsBody", "RoomDirectoryEndpoints", "VisibilityBody"]
 
@@ -55,16 +56,18 @@ class RoomDirectoryEndpoints:
         elsewhere: those of other servers; None: this one speaks with no other.
         server_name: ours.
         requires_login: whether only users may read it.
+        shared: what users see where no server is named; None: the same as everybody.
     """
 
     def __init__(
         self, *, published: PublishedRooms, elsewhere: RemotePublishedRooms | None, server_name: str,
-        requires_login: bool,
+        requires_login: bool, shared: SharedDirectory | None = None,
     ) -> None:  # fmt: skip
         self._published = published
         self._elsewhere = elsewhere
         self._server_name = server_name
         self._requires_login = requires_login
+        self._shared = shared
 
     @endpoint(
         "GET",
@@ -133,7 +136,9 @@ class RoomDirectoryEndpoints:
 
     async def _page(self, request: Request, asked: DirectoryRequest) -> Response:
         server_name = request.query_maybe("server")
-        if not server_name or server_name == self._server_name:
+        if not server_name and self._shared is not None and request.maybe_requester is not None:
+            page = await self._shared.page(asked)
+        elif not server_name or server_name == self._server_name:
             page = await self._published.page(asked)
         elif self._elsewhere is None:
             raise NotFound("This server speaks with no other: leave out server.")

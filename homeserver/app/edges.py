@@ -74,6 +74,7 @@ from homeserver.config.support import SupportSection
 from homeserver.http.endpoint import Endpoint, endpoints_of
 from homeserver.rooms.delayed_events import DelayedEvents
 from homeserver.rooms.redacted_reads import RedactedReads
+from homeserver.rooms.shared_directory import SharedDirectory
 
 __all__ = ["build_edges", "support_of"]
 
@@ -258,9 +259,19 @@ def _finding(configuration: Configuration, finding: FindingServices) -> Iterator
     yield RoomDirectoryEndpoints(
         published=finding.published, elsewhere=finding.published_elsewhere,
         server_name=configuration.server_name, requires_login=requires_login,
+        shared=_shared_directory(configuration, finding),
     )  # fmt: skip
     yield RoomSummaryEndpoints(summaries=finding.summaries, requires_login=requires_login)
     yield SpaceHierarchyEndpoints(hierarchy=finding.hierarchy)
+
+
+def _shared_directory(configuration: Configuration, finding: FindingServices) -> SharedDirectory | None:
+    regions = [one.name for one in configuration.regions if one.name != configuration.server_name]
+    if not regions or finding.published_elsewhere is None:
+        return None
+    return SharedDirectory(
+        published=finding.published, elsewhere=finding.published_elsewhere, regions=regions
+    )
 
 
 def _history(history: HistoryServices, redacted_reads: RedactedReads) -> Iterator[object]:
