@@ -69,6 +69,9 @@ def build_finding(
         ),
         summaries=SummaryReader(
             summaries=summaries, elsewhere=elsewhere,
-            names=RoomNames(directory=directory, remote=outgoing.directory, server_name=server_name),
+            names=RoomNames(
+                directory=directory, remote=outgoing.directory, server_name=server_name,
+                regions=outgoing.regions.names,
+            ),
         ),
     )  # fmt: skip

@@ -80,7 +80,10 @@ def build_remote_rooms(
         inviting=inviting,
         is_federated=outgoing.is_federated,
         joins=outgoing.joins,
-        names=RoomNames(directory=directory, remote=outgoing.directory, server_name=server_name),
+        names=RoomNames(
+            directory=directory, remote=outgoing.directory, server_name=server_name,
+            regions=outgoing.regions.names,
+        ),
         outsiders=outsiders,
         received_invites=ReceivedInvites(
             registry=registry, residency=residency, outsiders=outsiders,

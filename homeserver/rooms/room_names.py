@@ -23,9 +23,13 @@ class RoomNames:
         directory: aliases of this server.
         remote: those of others.
         server_name: ours.
+        regions: the organisation's other servers, whose rooms the directory lists, too.
     """
 
-    def __init__(self, *, directory: Directory, remote: RemoteDirectory, server_name: str) -> None:
+    def __init__(
+        self, *, directory: Directory, remote: RemoteDirectory, server_name: str, regions: Sequence[str] = ()
+    ) -> None:
+        self._regions = regions
         self._directory = directory
         self._remote = remote
         self._server_name = server_name
@@ -44,7 +48,7 @@ class RoomNames:
         """
         servers = list(via[:VIA_MAX])
         if room.startswith("!"):
-            return room, servers
+            return room, servers or list(self._regions[:VIA_MAX])
         if not room.startswith("#"):
             raise InvalidParam("Give a room ID, which begins with !, or an alias, which begins with #.")
         try:
