@@ -105,10 +105,9 @@ async def build_services(
     """Make the services of accounts, rooms and sync; without ways to other servers they are alone."""
     database, clock = storage.database, runtime.clock
     outgoing = outgoing or unfederated(runtime)
-    server_name = configuration.server_name
     data_directory = DataDirectory(Path(configuration.data_directory), runtime.randomness)
     accounts = await build_accounts(configuration, runtime, storage, data_directory, stack)
-    profiles = build_profiles(runtime, storage, outgoing, server_name)
+    profiles = build_profiles(runtime, storage, outgoing, configuration.server_name)
     heeded = HeededAccountData(database)
     stack.callback(storage.bus.subscribe(heeded.take_in))
     account_data = AccountData(queries=database, journal=storage.journal)
