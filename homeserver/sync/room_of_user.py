@@ -1,15 +1,36 @@
 """One user's membership of one room, and how it came about lately."""
 
+from collections.abc import Iterable, Sequence
+
 from homeserver.core.positions import SyncToken
 from homeserver.sync.member_changes import UNKNOWN
 
-__all__ = ["MembershipChange", "RoomOfUser"]
+__all__ = ["MembershipChange", "RoomOfUser", "changes_of", "changes_until_going"]
 
 CHANGES_PER_ROOM_MAX = 50
 GONE = frozenset({"ban", "leave"})
 
 # (position, membership before or None, membership after); "before" is UNKNOWN where nobody has looked.
 MembershipChange = tuple[int, str | None, str]
+
+
+def changes_of(history: Iterable[tuple[int, str]]) -> list[MembershipChange]:
+    """The changes of a membership whose (position, membership) have been from the beginning, oldest first."""
+    before: str | None = None
+    changes: list[MembershipChange] = []
+    for position, membership in history:
+        changes.append((position, before, membership))
+        before = membership
+    return changes
+
+
+def changes_until_going(changes: Sequence[MembershipChange], position: int) -> list[MembershipChange]:
+    """The changes up to the user's last going out before `position`; none if they never went."""
+    for place in reversed(range(len(changes))):
+        at, before, after = changes[place]
+        if before == "join" != after and at < position:
+            return list(changes[: place + 1])
+    return []
 
 
 class RoomOfUser:
@@ -26,6 +47,13 @@ class RoomOfUser:
         self.position = position
         # A list, since nearly always it is the one: a deque begins with 600 bytes, and there are many rooms.
         self.changes: list[MembershipChange] = [(position, before, membership)]
+
+    @classmethod
+    def of(cls, room_id: str, changes: list[MembershipChange]) -> "RoomOfUser":
+        """A room by the changes of the user's membership, oldest first: one at least."""
+        room = cls(room_id, *changes[-1])
+        room.changes = changes
+        return room
 
     def changed(self, position: int, before: str | None, membership: str) -> None:
         """Take note of a later member event."""

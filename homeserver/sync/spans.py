@@ -9,6 +9,7 @@ from homeserver.runtime.together import side_by_side
 from homeserver.sync.live_users import MembershipChange, RoomOfUser
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
+from homeserver.sync.room_of_user import changes_of
 
 __all__ = ["Section", "Span", "settled_spans", "spans_of"]
 
@@ -161,10 +162,4 @@ async def _complete_span(window: Window, room: RoomOfUser, reads: SyncReads) -> 
 
 
 async def _history(window: Window, room: RoomOfUser, reads: SyncReads) -> Sequence[MembershipChange]:
-    history = await reads.membership_history(room.room_id, window.user.user_id)
-    before: str | None = None
-    changes: list[MembershipChange] = []
-    for position, membership in history:
-        changes.append((position, before, membership))
-        before = membership
-    return changes
+    return changes_of(await reads.membership_history(room.room_id, window.user.user_id))

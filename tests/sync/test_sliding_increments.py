@@ -1,13 +1,15 @@
 """What a sliding client has gathered equals what a fresh connection is told, whatever happened."""
 
 import contextlib
+from itertools import permutations
 
 import pytest
 
 from homeserver.core.errors import UnknownPos
 from tests.sync.sliding_client import SlidingClient
-from tests.sync.sliding_world import MEMBER, SlidingWorld, StoredSlidingWorld
-from tests.sync.sync_run import ROOMS, USERS, Run
+from tests.sync.sliding_world import MEMBER, SlidingWorld, StoredSlidingWorld, event_ids
+from tests.sync.sync_run import ROOMS, USERS
+from tests.sync.whole_run import WholeRun
 
 WISHES = (
     [["*", "*"]],
@@ -17,15 +19,17 @@ WISHES = (
 EXTENSIONS = {"account_data": {"enabled": True}, "receipts": {"enabled": True}}
 
 
-class SlidingRun(Run):
+class SlidingRun(WholeRun):
     """One random history, followed by one sliding client for each user."""
 
     def __init__(self, seed, world=None):
-        super().__init__(seed, world or SlidingWorld())
+        super().__init__(seed, world or SlidingWorld(), can_forget=False)
         self.clients = {user_id: SlidingClient() for user_id in USERS}
         self.required_state = self.random.choice(WISHES)
         self.changes_mind = self.random.random() < 0.6
-        self.actions += [self.read, self.lose]
+        if self.random.random() < 0.5:
+            self.world.ignore(*self.random.sample(USERS, 2))
+        self.actions += [self.lose, self.ask_back, self.ask_back]
         self.cut_off = set()  # who may have to begin again: there was a crash
 
     async def read(self):
@@ -38,6 +42,26 @@ class SlidingRun(Run):
         event_id = self.random.choice(ids[-3:])
         if held is None or ids.index(held.event_id) < ids.index(event_id):  # they only move forward
             self.world.read_up_to(room_id, user_id, event_id, type_)
+
+    async def ask_back(self):
+        """Somebody goes, or is thrown out, and is invited at once: often by somebody whom they ignore."""
+        pairs = [
+            (room_id, user_id, inviter)
+            for room_id in self.world.committed
+            for user_id, inviter in permutations(USERS, 2)
+            if {user_id, inviter} <= self.members(room_id)
+        ]
+        ignoring = [pair for pair in pairs if pair[2] in self.ignored(pair[1])]
+        if not pairs:
+            return
+        room_id, user_id, inviter = self.random.choice(ignoring or pairs)
+        if self.random.random() < 0.7:
+            await self.follow(user_id)  # so that their client knows the room
+        self.world.member(room_id, user_id, "leave", self.random.choice([user_id, inviter]))
+        self.world.member(room_id, user_id, "invite", inviter)
+
+    def members(self, room_id):
+        return {user_id for user_id in USERS if self.world.membership(room_id, user_id) == "join"}
 
     async def restart(self):
         if self.random.random() < 0.5:
@@ -87,6 +111,32 @@ class SlidingRun(Run):
             answer = await self.ask_sliding(client, None, whole=whole)
         client.apply(answer)
         self.cut_off.discard(user_id)
+        ignored = self.ignored(user_id)
+        unseen = {self.world.member_event(room_id, user_id).event_id for room_id in self.hidden(user_id)}
+        for entry in answer["rooms"].values():
+            assert not any(
+                is_invite(event, user_id) and event["sender"] in ignored
+                for event in entry.get("invite_state", ())
+            )
+            assert unseen.isdisjoint(event_ids(entry.get("timeline", ())))
+            assert unseen.isdisjoint(event_ids(entry.get("required_state", ())))
+        if not self.changes_mind and not self.world.unpublished:  # it looks at all rooms, up to now
+            joined = {room_id for room_id, room in client.rooms.items() if self.is_in(room_id, room, user_id)}
+            assert joined == self.world.joined(user_id)
+
+    def is_in(self, room_id, room, user_id):
+        """Whether a user is in a room, as far as their client knows."""
+        own = room.state.get((MEMBER, user_id))
+        return any(
+            each.event.event_id == own and each.event.content["membership"] == "join"
+            for each in self.world.committed[room_id]
+        )
+
+
+def is_invite(event, user_id):
+    return (event["type"], event.get("state_key")) == (MEMBER, user_id) and (
+        event["content"]["membership"] == "invite"
+    )
 
 
 def check(run, user_id, old, fresh):
@@ -115,7 +165,7 @@ def check(run, user_id, old, fresh):
             told_ids = world.told_ids(room_id, user_id)
             assert not ids or ids == told_ids[told_ids.index(ids[0]) :], "nothing in between is missing"
     for room_id in set(old.rooms) - set(fresh.rooms):
-        assert world.membership(room_id, user_id) in {"leave", "ban"}
+        assert world.membership(room_id, user_id) in {"leave", "ban"} or room_id in run.hidden(user_id)
     assert {key: value for key, value in fresh.kept().items() if key[0] in {None, *mine}} == {
         key: value for key, value in old.kept().items() if key[0] in {None, *mine}
     }

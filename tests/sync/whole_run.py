@@ -58,13 +58,17 @@ class WholeRun(Run):
         """The rooms in which a user has one of these memberships."""
         return {room_id for room_id in ROOMS if self.world.membership(room_id, user_id) in memberships}
 
+    def ignored(self, user_id):
+        """Those whom a user does not want to hear."""
+        ignored = self.world.kept(user_id).get("m.ignored_user_list", {"ignored_users": {}})["ignored_users"]
+        return set(ignored) - {user_id}
+
     def hidden(self, user_id):
         """The rooms that a user is invited to by somebody whom they ignore: nothing is told of them."""
-        ignored = self.world.kept(user_id).get("m.ignored_user_list", {"ignored_users": {}})["ignored_users"]
         return {
             room_id
             for room_id in self.rooms_with(user_id, "invite")
-            if self.world.member_event(room_id, user_id).sender in set(ignored) - {user_id}
+            if self.world.member_event(room_id, user_id).sender in self.ignored(user_id)
         }
 
 

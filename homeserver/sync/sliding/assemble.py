@@ -95,7 +95,8 @@ class SlidingAssembler:
         if is_settled and place.listed is not None:
             # The live case: the rooms are the same in all windows, and the connection has something of each.
             listed = place.listed
-            entries, sent = await self._entries(look, listed, dict(place.rooms), news, news)
+            rooms: Mapping[str, RoomOfUser] = user.rooms
+            entries, sent = await self._entries(look, listed, rooms, dict(place.rooms), news, news)
         else:
             rooms = await self._own_rooms.listed(user, since)
             listed = await self._lists.of(body, user, rooms, marks)
@@ -104,7 +105,7 @@ class SlidingAssembler:
                 for room_id, one in place.rooms.items()
                 if room_id in rooms or room_id in listed.configs
             }
-            entries, sent = await self._entries(look, listed, held, news, listed.configs)
+            entries, sent = await self._entries(look, listed, rooms, held, news, listed.configs)
         after = Place(token=now, rooms=sent)
         if listed.is_whole and (is_settled or not _has_just_left(rooms, since)):
             after.listed, after.body = listed, body
@@ -128,8 +129,8 @@ class SlidingAssembler:
         }
 
     async def _entries(
-        self, look: Look, listed: Listed, sent: dict[str, RoomSent], news: Collection[str],
-        candidates: Collection[str],
+        self, look: Look, listed: Listed, rooms: Mapping[str, RoomOfUser], sent: dict[str, RoomSent],
+        news: Collection[str], candidates: Collection[str],
     ) -> tuple[dict[str, Entry], dict[str, RoomSent]]:  # fmt: skip
         """What is told of those of some rooms that are in windows; and what the connection has then."""
         for room_id in news:
@@ -138,7 +139,7 @@ class SlidingAssembler:
                 sent[room_id] = RoomSent(look.since, before.timeline_limit, before.required, before.lazy)
         asked: list[tuple[RoomOfUser, RoomConfig]] = []
         for room_id in candidates:
-            config, room = listed.configs.get(room_id), look.user.rooms.get(room_id)
+            config, room = listed.configs.get(room_id), rooms.get(room_id) or look.user.rooms.get(room_id)
             if config is None or room is None:
                 continue
             before = sent.get(room_id)
@@ -157,6 +158,8 @@ class SlidingAssembler:
             entry, sent[room_id] = whole[room_id]
             if entry is not None:
                 entries[room_id] = entry
+            if room is not look.user.rooms[room_id]:
+                del sent[room_id]  # the client is at an earlier place: all that came after is to be told anew
         return entries, sent
 
 

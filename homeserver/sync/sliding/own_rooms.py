@@ -15,6 +15,7 @@ from homeserver.core.positions import SyncToken
 from homeserver.sync.live_users import LiveUser, RoomOfUser
 from homeserver.sync.notifier import Notifier
 from homeserver.sync.ports import SyncReads
+from homeserver.sync.room_of_user import changes_of, changes_until_going
 from homeserver.sync.sliding.ports import SlidingReads
 
 __all__ = ["Marks", "OwnRooms"]
@@ -73,7 +74,11 @@ class OwnRooms:
         return (await self._known(user)).marks
 
     async def listed(self, user: LiveUser, since: SyncToken | None) -> Mapping[str, RoomOfUser]:
-        """The rooms that belong to the user's lists: also those that were left after `since`."""
+        """The rooms that belong to the user's lists: also those that were left after `since`.
+
+        A room that was left and to which the user was invited then, without being told, is as it was when it
+        was left.
+        """
         known = await self._known(user)
         doubtful = [
             room
@@ -85,11 +90,30 @@ class OwnRooms:
         ]
         if doubtful:
             await self._look_at(user, known, doubtful)
-        return {
+        listed = {
             room_id: room
             for room_id, room in user.rooms.items()
             if room.membership == "join" or _is_listed(user, room, since, known.senders.get(room_id))
         }
+        if since is not None and (user.ignored or user.blocks_invites):
+            untold = [
+                room
+                for room_id, room in user.rooms.items()
+                if room.membership == "invite" and room_id not in listed and not since.covers(room.position)
+            ]
+            for room in untold:
+                left = await self._as_left(user, room, since)
+                if left is not None:
+                    listed[room.room_id] = left
+        return listed
+
+    async def _as_left(self, user: LiveUser, room: RoomOfUser, since: SyncToken) -> RoomOfUser | None:
+        """A room as it was when the user last went out of it; None if that was not after `since`."""
+        changes = room.changes
+        if room.changes_after(since) is None:
+            changes = changes_of(await self._reads.membership_history(room.room_id, user.user_id))
+        changes = changes_until_going(changes, room.position)
+        return None if not changes or since.covers(changes[-1][0]) else RoomOfUser.of(room.room_id, changes)
 
     async def _known(self, user: LiveUser) -> _Known:
         known = self._users.get(user.user_id)

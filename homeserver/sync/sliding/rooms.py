@@ -226,7 +226,11 @@ class RoomEntries:
             before: str | None = changes[0][1]
             after = [membership for _, _, membership in changes]
         else:
-            history = await self._reads.membership_history(room.room_id, look.user.user_id)
+            history = [
+                one
+                for one in await self._reads.membership_history(room.room_id, look.user.user_id)
+                if one[0] <= room.position
+            ]
             before = next((held for position, held in reversed(history) if bound.covers(position)), None)
             after = [held for position, held in history if not bound.covers(position)]
         if room.membership != "join":

@@ -9,6 +9,7 @@ from homeserver.sync.body import Body
 from homeserver.sync.live_users import LiveUser
 from homeserver.sync.ports import SyncReads
 from homeserver.sync.request import Window
+from homeserver.sync.room_of_user import changes_of, changes_until_going
 from homeserver.sync.room_state import MEMBER
 from homeserver.sync.spans import Section, Span
 
@@ -43,13 +44,10 @@ class OfferedRooms:
 
     async def _went(self, window: Window, span: Span) -> int | None:
         """Where the user last went out of a room; None if the client knows that, or it is still to come."""
-        before, went = None, None
-        for position, membership in await self._reads.membership_history(span.room_id, window.user.user_id):
-            if before == "join" != membership and position < span.position:
-                went = position
-            before = membership
+        history = await self._reads.membership_history(span.room_id, window.user.user_id)
+        changes = changes_until_going(changes_of(history), span.position)
         assert window.since is not None, "an increment has a beginning"
-        return None if went is None or window.since.covers(went) else went
+        return None if not changes or window.since.covers(changes[-1][0]) else changes[-1][0]
 
     async def stripped(self, user: LiveUser, room_id: str, position: int) -> list[bytes] | None:
         """What the user may know of a room by their member event there; None if they want to hear nothing."""
