@@ -169,7 +169,6 @@ class Placing:
             with self._held(room, is_needed=attempts >= _ATTEMPTS_MAX):
                 while room.last_commit is not None:  # our users may have gone on meanwhile
                     await self.registry.settled(room)
-                    await asyncio.sleep(0)
                 if not self.registry.is_in_use(room):
                     continue  # what our users sent was not stored, so the room is not as it says
                 try:

@@ -281,10 +281,15 @@ class RoomRegistry:
         return committed
 
     async def settled(self, actor: RoomActor) -> None:
-        """Wait until what was handed to the journal for a room so far is committed, or has failed."""
+        """Wait until what was handed to the journal for a room so far is committed, or has failed.
+
+        The actor knows it afterwards: whoever asks again and again until nothing is left must not find what
+        is done already, since waiting for that lets nobody else run, not even what notes that it is done.
+        """
         if actor.last_commit is not None:
             with suppress(Unavailable):
                 await asyncio.shield(actor.last_commit)
+            await asyncio.sleep(0)
 
     async def send(
         self, room_id: str, draft: Draft, *, origin: Origin | None = None, decide: Decide | None = None,

@@ -248,3 +248,18 @@ async def test_a_new_registry_knows_the_last_transactions(make_registry, request
 
     assert await later.send(room, draft(), origin=origin) == first
     assert await alice.texts(room) == ["hello"]
+
+
+async def test_who_waited_until_a_room_is_settled_finds_no_commit_that_is_done_already(registry, room):
+    actor = await registry.actor(room)
+    committed = asyncio.get_running_loop().create_future()
+
+    def note(_):
+        actor.last_commit = None
+
+    actor.last_commit = committed
+    committed.add_done_callback(note)  # as `append` does
+    committed.set_result(None)
+    await registry.settled(actor)
+
+    assert actor.last_commit is None
