@@ -1,5 +1,6 @@
 """One server of the simulation: what outlives its crashes, and what it must not forget."""
 
+from homeserver.core.changes import EventChange
 from homeserver.core.identifiers import server_name_of
 from storage.tables.events import EventFlags
 from tests.doubles.federated_rooms import HandClock, RoomsOfServer
@@ -23,45 +24,33 @@ _MEMBERS = (
 )
 
 
-class Node:
-    """A server that may be down.
+class NodeOfRoom:
+    """A server that may be down, and what its storage has of the room.
 
     Attributes:
         name: of the server.
-        users: IDs of its users.
+        plain: its database, without faults.
+        network: the way to the others.
         server: its rooms; None while it is down.
-        relays: IDs of events of others that it passes on, having let them in.
+        room_id: of the one room.
         acknowledged: IDs of events that it has told somebody are stored.
-        sent_position: of the last event that was looked at for sending.
         state_at_start: the current state when it came up: event IDs by type and state key.
     """
 
-    def __init__(self, name, users, database, network, skew_ms):
+    def __init__(self, name, database, network, skew_ms):
         self.name = name
-        self.users = users
+        self.plain = database
         self.network = network
         self.clock = HandClock(1_760_000_000_000 + skew_ms)
         self.fuse = Fuse()
-        self.plain = database
         self.server = None
         self.room_id = None
-        self.relays = set()
         self.acknowledged = set()
-        self.sent_position = 0
         self.state_at_start = {}
 
     @property
     def is_up(self):
         return self.server is not None
-
-    async def start(self):
-        self.fuse.clear()
-        self.fuse.is_blown = False
-        database = FaultyDatabase(self.plain, self.fuse)
-        self.server = await RoomsOfServer(self.name, database, self.network, self.clock).start()
-        await self.server.journal.start()
-        self.server.journal._lane = FaultyLane(self.server.journal._lane, self.fuse)
-        self.state_at_start = await self.current_state()
 
     async def current_state(self):
         """Read the current state as the tables have it."""
@@ -72,12 +61,45 @@ class Node:
         """Put together what readers of the changes make of the current state."""
         state = dict(self.state_at_start)
         for change in self.server.published:
+            if not isinstance(change, EventChange):
+                continue
             state |= {(event.type, event.state_key): event.event_id for event in change.resets}
             for key in change.removed:
                 state.pop(key, None)
             if change.event.is_state and change.is_current:
                 state[change.event.type, change.event.state_key] = change.event.event_id
         return state
+
+    async def members(self, membership="join", *, is_local=True):
+        """List the users who are in the room, as this server sees it: its own, or all of them."""
+        rows = await self.plain.fetch(_MEMBERS, self.room_id, membership)
+        own = [user_id for (user_id,) in rows if server_name_of(user_id) == self.name or not is_local]
+        return own if membership == "join" or not is_local else [user_id for (user_id,) in rows]
+
+
+class Node(NodeOfRoom):
+    """A server that is the room engine alone.
+
+    Attributes:
+        users: IDs of its users.
+        relays: IDs of events of others that it passes on, having let them in.
+        sent_position: of the last event that was looked at for sending.
+    """
+
+    def __init__(self, name, users, database, network, skew_ms):
+        super().__init__(name, database, network, skew_ms)
+        self.users = users
+        self.relays = set()
+        self.sent_position = 0
+
+    async def start(self):
+        self.fuse.clear()
+        self.fuse.is_blown = False
+        database = FaultyDatabase(self.plain, self.fuse)
+        self.server = await RoomsOfServer(self.name, database, self.network, self.clock).start()
+        await self.server.journal.start()
+        self.server.journal._lane = FaultyLane(self.server.journal._lane, self.fuse)
+        self.state_at_start = await self.current_state()
 
     async def crash(self):
         self.fuse.is_blown = True
@@ -87,12 +109,6 @@ class Node:
     async def stop(self):
         await self.server.stop()
         self.server = None
-
-    async def members(self, membership="join", *, is_local=True):
-        """List the users of ours who are in the room, as this server sees it."""
-        rows = await self.plain.fetch(_MEMBERS, self.room_id, membership)
-        own = [user_id for (user_id,) in rows if server_name_of(user_id) == self.name or not is_local]
-        return own if membership == "join" or not is_local else [user_id for (user_id,) in rows]
 
     async def news(self):
         """List the events that were placed since the last time, oldest first."""

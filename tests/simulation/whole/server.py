@@ -18,13 +18,11 @@ from homeserver.app.build_receiving import RemotePorts
 from homeserver.app.build_sending import build_waiting
 from homeserver.app.data_directory import DataDirectory
 from homeserver.core.errors import Unavailable
-from homeserver.core.identifiers import server_name_of
 from storage.tables.events import Events
 from storage.tables.state import State
-from tests.doubles.federated_rooms import HandClock
 from tests.doubles.federated_servers import FederatedServer
-from tests.simulation.faults import FaultyDatabase, FaultyLane, Fuse
-from tests.simulation.node import _CURRENT_STATE, _MEMBERS
+from tests.simulation.faults import FaultyDatabase, FaultyLane
+from tests.simulation.node import NodeOfRoom
 
 DRAINED_S_MAX = 20.0
 
@@ -93,34 +91,17 @@ class WholeServer(FederatedServer):
         return {(one.type, one.state_key): one.event_id for one in found}
 
 
-class WholeNode:
-    """A server that may be down.
+class WholeNode(NodeOfRoom):
+    """A server with users who ask by its client API.
 
     Attributes:
-        name: of the server.
-        plain: its database, without faults.
-        server: None while it is down.
-        people: its users, who ask by its client API.
-        acknowledged: IDs of events that it has told somebody are stored.
-        state_at_start: the current state when it came up: event IDs by type and state key.
+        people: its users.
     """
 
     def __init__(self, name, database, directory, network, skew_ms):
-        self.name = name
-        self.plain = database
-        self.network = network
-        self.clock = HandClock(1_760_000_000_000 + skew_ms)
-        self.fuse = Fuse()
-        self.server = None
+        super().__init__(name, database, network, skew_ms)
         self.people = []
-        self.room_id = None
-        self.acknowledged = set()
-        self.state_at_start = {}
         self._directory = directory
-
-    @property
-    def is_up(self):
-        return self.server is not None
 
     @property
     def users(self):
@@ -148,29 +129,6 @@ class WholeNode:
         journal._lease.is_lost = True
         with contextlib.suppress(Unavailable):
             await server.close()
-
-    async def current_state(self):
-        """Read the current state as the tables have it."""
-        rows = await self.plain.fetch(_CURRENT_STATE)
-        return {(event_type, state_key): event_id for event_type, state_key, event_id in rows}
-
-    def published_state(self):
-        """Put together what readers of the changes make of the current state."""
-        state = dict(self.state_at_start)
-        for change in self.server.published:
-            if not hasattr(change, "resets"):
-                continue
-            state |= {(event.type, event.state_key): event.event_id for event in change.resets}
-            for key in change.removed:
-                state.pop(key, None)
-            if change.event.is_state and change.is_current:
-                state[change.event.type, change.event.state_key] = change.event.event_id
-        return state
-
-    async def members(self, membership="join", *, is_local=True):
-        """List the users who are in the room, as this server sees it: its own, or all of them."""
-        rows = await self.plain.fetch(_MEMBERS, self.room_id, membership)
-        return [user_id for (user_id,) in rows if server_name_of(user_id) == self.name or not is_local]
 
     async def event_ids(self):
         rows = await self.plain.fetch("SELECT event_id FROM events")
