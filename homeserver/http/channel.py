@@ -18,7 +18,7 @@ from homeserver.http.dispatch import RawRequest
 from homeserver.http.encode import ResponseEncoder
 from homeserver.http.errors import error_response
 from homeserver.http.response import Response
-from homeserver.http.write import write_at_once
+from homeserver.http.write import DirectWriter
 from homeserver.runtime.observation import ConnectionRefused, Observer
 
 __all__ = ["Channel", "Express", "Responder", "Site", "plain_get"]
@@ -109,6 +109,7 @@ class Channel(HTTPChannel):
         self._successor: Any = None
         self._certificate_names: frozenset[str] | None = None
         self._held: list[bytes] = []
+        self._writer: DirectWriter | None = None  # until the first response: a WebSocket has none
 
     @property
     def is_busy(self) -> bool:
@@ -149,7 +150,11 @@ class Channel(HTTPChannel):
 
     def send(self, data: bytes) -> None:
         """Write a response."""
-        write_at_once(self.transport, data)
+        writer = self._writer
+        if writer is None:
+            writer = self._writer = DirectWriter(self.transport)
+        writer.hold()  # Twisted may have written to the transport meanwhile
+        writer.write(data)
 
     def lineReceived(self, line: bytes) -> None:  # noqa: N802 - Twisted's name
         """Take a line of the head of a request, within the limit."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet.tcp import Connection
 
-__all__ = ["DirectWriter", "write_at_once"]
+__all__ = ["DirectWriter"]
 
 
 class DirectWriter:
@@ -13,6 +13,9 @@ class DirectWriter:
 
     A message to 200 connections touches 200 of everything that is looked at, and none of it is in a cache:
     this is one small object each, instead of a protocol, a transport and their dictionaries.
+
+    The reactor would wait until it hears that the socket is writable: two system calls and one more round of
+    the loop for each write.
 
     Args:
         transport: to write to; nobody else does without saying `hold` first.
@@ -31,7 +34,7 @@ class DirectWriter:
         self._waits = True
 
     def write(self, data: bytes) -> None:
-        """Write at once what the socket takes, and leave the rest to the reactor; see `write_at_once`."""
+        """Write at once what the socket takes, and leave only the rest to the reactor."""
         send, transport = self._send, self._transport
         if send is None:
             transport.write(data)
@@ -48,26 +51,3 @@ class DirectWriter:
         if sent_bytes != len(data):
             self._waits = True
             transport.write(data[sent_bytes:])
-
-
-def write_at_once(transport: Any, data: bytes) -> None:
-    """Write at once what the socket takes, and leave only the rest to the reactor.
-
-    The reactor would wait until it hears that the socket is writable: two system calls and one more round of
-    the loop for each write.
-    """
-    if (
-        isinstance(transport, Connection)
-        and not transport.TLS
-        and not transport.dataBuffer
-        and not transport._tempDataBuffer  # noqa: SLF001 - what waits must go first
-    ):
-        try:
-            sent_bytes = transport.socket.send(data)
-        except OSError:
-            pass  # the reactor meets it again and deals with it; also if the socket takes nothing just now
-        else:
-            if sent_bytes == len(data):
-                return
-            data = data[sent_bytes:]
-    transport.write(data)
