@@ -15,6 +15,13 @@ COMPANY = SignInProvider(
     icon="mxc://localhost/logo", brand="company",
 )  # fmt: skip
 CLIENT = "https://app.example.com/#/?hs=localhost"
+ERIKA = "@erika:localhost"
+"""The account of the person who signs in at the provider."""
+
+
+def is_signed_in(page):
+    """Whether a page is one that Erika is shown."""
+    return page.status == 200 and ERIKA in page.text
 
 
 class _WatchedServer(RoomsServer):

@@ -5,16 +5,13 @@ import re
 import pytest
 
 from homeserver.config.accounts import Policy, RegistrationSection, TermsSection
-from tests.clients.sso_world import SsoWorld
-
-ERIKA = "@erika:localhost"
+from tests.clients.sso.sso_world import ERIKA
 
 
 @pytest.fixture
-async def world(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
-    yield world
-    await world.server.close()
+def world(stopped_world):
+    """Each test says first how its server is configured, and starts it."""
+    return stopped_world
 
 
 async def who(browser):

@@ -2,14 +2,12 @@
 
 from urllib.parse import urlencode, urlsplit
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clients.endpoints.sso_redirect import SsoRedirectEndpoints
 from clients.oauth.sso import SsoEndpoints
 from clients.oauth.upstream import UpstreamEndpoints
-from tests.clients.sso_world import SsoWorld
 
 NAMES = ["continue", "session", "provider", "state", "code", "iss", "error", "redirectUrl", "action",
          "form_key", "user", "token", "accept"]  # fmt: skip
@@ -31,14 +29,6 @@ def declared():
 
 def encoded(pairs, known):
     return urlencode([(name, known.get(value, value)) for name, value in pairs], errors="surrogatepass")
-
-
-@pytest.fixture
-async def world(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
-    await world.server.start()
-    yield world
-    await world.server.close()
 
 
 async def test_arbitrary_input_never_gives_a_500_and_leads_to_nobody_else(world):

@@ -3,13 +3,12 @@
 import io
 
 from homeserver.runtime.logging import LogReader, make_log
-from tests.clients.sso_world import SsoWorld
 from tests.doubles.oauth import answer_in
 from tests.doubles.openid_provider import CLIENT_SECRET
 
 
-async def test_no_state_code_token_or_secret_is_logged(database, tmp_path):
-    world, log = SsoWorld(database, tmp_path), io.StringIO()
+async def test_no_state_code_token_or_secret_is_logged(stopped_world):
+    world, log = stopped_world, io.StringIO()
     world.server.reader = LogReader(make_log(level="debug", format="json", stream=log))
     await world.server.start()
     browser = world.browser()

@@ -4,28 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.clients.sso_world import SsoWorld
+from tests.clients.sso.sso_world import ERIKA, is_signed_in
 from tests.doubles.oauth import OAuthClient, answer_in
 from tests.doubles.openid_provider import ISSUER
-
-AUTHORIZED = "@erika:localhost"
-
-
-@pytest.fixture
-async def world(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
-    await world.server.start()
-    yield world
-    await world.server.close()
-
-
-@pytest.fixture
-def browser(world):
-    return world.browser()
-
-
-def is_signed_in(page):
-    return page.status == 200 and AUTHORIZED in page.text
 
 
 async def identities(world):
@@ -42,8 +23,8 @@ async def test_the_login_page_leads_to_the_provider_and_an_account_is_made_on_th
     _, profile = await world.server.call("GET", "/_matrix/client/v3/profile/@erika:localhost")
     assert profile["displayname"] == "Erika Mustermann"
     addresses = world.server.services.accounts.addresses.threepids
-    assert await addresses.user_of("email", "erika@example.org") == AUTHORIZED
-    assert await identities(world) == [("company", "f3a1-0001", AUTHORIZED)]
+    assert await addresses.user_of("email", "erika@example.org") == ERIKA
+    assert await identities(world) == [("company", "f3a1-0001", ERIKA)]
 
 
 async def test_who_comes_again_has_the_same_account_whatever_the_claims_say_now(world, browser):
@@ -64,7 +45,7 @@ async def test_a_client_gets_a_token_by_oauth_of_who_signs_in_by_the_provider(wo
 
     assert status == 200
     _, who = await world.server.call("GET", "/_matrix/client/v3/account/whoami", token=answer["access_token"])
-    assert who["user_id"] == AUTHORIZED
+    assert who["user_id"] == ERIKA
 
 
 async def test_what_the_id_token_lacks_is_asked_for(world, browser):
@@ -304,7 +285,7 @@ async def test_there_is_no_other_provider(browser, path):
 async def test_locked_and_deactivated_accounts_stay_closed(world, browser):
     await world.sign_in(browser)
     database = world.server.database
-    await database.execute("UPDATE accounts SET is_locked = true WHERE user_id = %s", AUTHORIZED)
+    await database.execute("UPDATE accounts SET is_locked = true WHERE user_id = %s", ERIKA)
     locked = await world.sign_in(world.browser())
     await database.execute("UPDATE accounts SET is_locked = false, deactivated_ms = 1")
     deactivated = await world.sign_in(world.browser())
@@ -315,8 +296,8 @@ async def test_locked_and_deactivated_accounts_stay_closed(world, browser):
     assert len(await identities(world)) == 1
 
 
-async def test_a_secret_can_be_sent_in_the_body_and_come_from_a_file(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
+async def test_a_secret_can_be_sent_in_the_body_and_come_from_a_file(stopped_world, tmp_path):
+    world = stopped_world
     file = tmp_path / "secret"
     file.write_text(world.server.configuration.sign_in.providers[0].client_secret + "\n")
     world.configure(
@@ -325,11 +306,10 @@ async def test_a_secret_can_be_sent_in_the_body_and_come_from_a_file(database, t
     await world.server.start()
 
     assert is_signed_in(await world.sign_in(world.browser()))
-    await world.server.close()
 
 
-async def test_endpoints_can_be_configured_instead_of_discovered(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
+async def test_endpoints_can_be_configured_instead_of_discovered(stopped_world):
+    world = stopped_world
     world.configure(
         rules={
             "discovery": False, "authorization_endpoint": ISSUER + "/auth",
@@ -340,7 +320,6 @@ async def test_endpoints_can_be_configured_instead_of_discovered(database, tmp_p
 
     assert is_signed_in(await world.sign_in(world.browser()))
     assert ("GET", "/.well-known/openid-configuration") not in world.provider.asked
-    await world.server.close()
 
 
 async def test_the_attempt_survives_a_restart(world, browser):

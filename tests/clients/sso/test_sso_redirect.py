@@ -7,7 +7,6 @@ import pytest
 
 from homeserver.config.oauth import OAuthSection
 from homeserver.config.sign_in import SignInSection
-from tests.clients.sso_world import SsoWorld
 from tests.doubles.oauth import Browser
 
 REDIRECT = "/_matrix/client/v3/login/sso/redirect"
@@ -23,14 +22,6 @@ async def follow(browser, page):
     """Go where the answer of the API leads to, as far as that is here."""
     assert page.status == 302, page.text
     return await browser.open(page.location)
-
-
-@pytest.fixture
-async def world(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
-    await world.server.start()
-    yield world
-    await world.server.close()
 
 
 async def test_clients_are_told_of_the_providers(world):
@@ -131,9 +122,9 @@ async def test_another_site_cannot_agree_for_the_user(world):
     ],
 )
 async def test_clients_that_the_operator_trusts_get_a_token_without_a_question(
-    database, tmp_path, url, is_trusted
+    stopped_world, url, is_trusted
 ):
-    world = SsoWorld(database, tmp_path)
+    world = stopped_world
     world.configure(sign_in={"trusted_redirects": ("https://app.example.com/web",)})
     await world.server.start()
     browser = world.browser()
@@ -150,7 +141,6 @@ async def test_clients_that_the_operator_trusts_get_a_token_without_a_question(
         assert (await world.log_in(location))[0] == 200
     else:
         assert "Refresh" not in page.headers
-    await world.server.close()
 
 
 @pytest.mark.parametrize(
@@ -184,8 +174,8 @@ async def test_an_unknown_provider_gets_a_page_that_says_so(world):
     assert "There is no such way to sign in here." in page.text
 
 
-async def test_without_the_pages_there_is_no_redirect(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
+async def test_without_the_pages_there_is_no_redirect(stopped_world):
+    world = stopped_world
     world.configure(oauth=OAuthSection(enabled=False))
     world.server.configuration = replace(world.server.configuration, sign_in=SignInSection())
     await world.server.start()
@@ -195,4 +185,3 @@ async def test_without_the_pages_there_is_no_redirect(database, tmp_path):
 
     assert "m.login.sso" not in [flow["type"] for flow in answer["flows"]]
     assert (status, refused["errcode"]) == (404, "M_UNRECOGNIZED")
-    await world.server.close()

@@ -2,19 +2,10 @@
 
 import pytest
 
-from tests.clients.sso_world import SsoWorld
+from tests.clients.sso.sso_world import ERIKA
 from tests.doubles.oauth import BASE_URL, answer_in
 
 DELETE = "/_matrix/client/v3/delete_devices"
-ERIKA = "@erika:localhost"
-
-
-@pytest.fixture
-async def world(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
-    await world.server.start()
-    yield world
-    await world.server.close()
 
 
 @pytest.fixture

@@ -1,26 +1,7 @@
 """The keys by which a provider signs: kept, fetched again when they change, and not at everybody's will."""
 
-import pytest
-
-from tests.clients.sso_world import SsoWorld
+from tests.clients.sso.sso_world import is_signed_in
 from tests.doubles.openid_provider import elliptic_key
-
-
-@pytest.fixture
-async def world(database, tmp_path):
-    world = SsoWorld(database, tmp_path)
-    await world.server.start()
-    yield world
-    await world.server.close()
-
-
-@pytest.fixture
-def browser(world):
-    return world.browser()
-
-
-def is_signed_in(page):
-    return page.status == 200 and "@erika:localhost" in page.text
 
 
 async def test_keys_are_kept_and_fetched_again_once_they_change(world, browser):
