@@ -30,8 +30,6 @@ DEVICE_LISTS_PER_TRANSACTION_MAX = 20
 EPHEMERAL_PER_TRANSACTION_MAX = 30
 EDU_BYTES_PER_TRANSACTION_MAX = 1_048_576
 LIVE_PDUS_WHILE_BEHIND_MAX = PDUS_PER_TRANSACTION_MAX // 2
-_NO_STREAM_ID = 1
-"""No change has this number: it would be one from the first moment of 2024."""
 assert 2 * DEVICE_LISTS_PER_TRANSACTION_MAX + EPHEMERAL_PER_TRANSACTION_MAX < EDUS_PER_TRANSACTION_MAX
 
 
@@ -135,12 +133,13 @@ def _device_list_edus(position: int, told: dict[str, Any]) -> list[bytes]:
     """Say that the devices of a user changed.
 
     What has changed of them is not known here, so it is told as if an update before this one had been lost:
-    then the other server asks for the list as a whole.
+    then the other server asks for the list as a whole. It must not take that one for known, as it would one
+    from long ago: so its number is the one right before, which no change has.
     """
     stream_id = stream_id_of(position)
     devices = told["devices"]
     content = dict(devices[0]) if devices else {"device_id": "NONE", "deleted": True}
-    update = {**content, "prev_id": [_NO_STREAM_ID], "stream_id": stream_id, "user_id": told["user_id"]}
+    update = {**content, "prev_id": [stream_id - 1], "stream_id": stream_id, "user_id": told["user_id"]}
     edus = [edu("m.device_list_update", update)]
     keys: dict[str, Any] = {name: told[name] for name in ("master_key", "self_signing_key") if name in told}
     if keys:

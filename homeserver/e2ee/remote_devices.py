@@ -152,6 +152,7 @@ class RemoteDeviceLists:
         """Read what is stale and forget what is not shared, for as long as the server runs."""
         while True:
             end_if_cancelled()
+            self._wanted.clear()  # first: what comes to be wanted meanwhile is looked for once more
             try:
                 await self.forget_unshared()
                 # A round takes a few of each server. Those that could not be read are postponed, so it ends.
@@ -159,7 +160,6 @@ class RemoteDeviceLists:
                     end_if_cancelled()
             except Unavailable:
                 pass  # of our database: the next time, then
-            self._wanted.clear()
             try:
                 async with asyncio.timeout(LOOK_INTERVAL_S):
                     await self._wanted.wait()

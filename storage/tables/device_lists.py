@@ -234,10 +234,10 @@ async def sharing_with_server(queries: Queries, server_name: str, user_ids: Coll
 def stream_id_of(position: int) -> int:
     """Tell by which number other servers know a change of a device list.
 
-    The position without its writer: a number that JSON can hold exactly. The changes of one user are made one
-    after the other.
+    The position without its writer, twice: an even number that JSON can hold exactly until 2058, so that one
+    less is the number of no change. The changes of one user are made one after the other.
     """
-    return (ms_of(position) - EPOCH_MS) * (SEQUENCE_MAX + 1) + sequence_of(position)
+    return 2 * ((ms_of(position) - EPOCH_MS) * (SEQUENCE_MAX + 1) + sequence_of(position))
 
 
 async def stream_id(queries: Queries, user_id: str) -> int:

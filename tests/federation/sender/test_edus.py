@@ -189,7 +189,7 @@ async def test_a_change_of_devices_is_told_so_that_the_other_server_asks_for_the
     stream_id = stream_id_of(change.position)
     assert server.others.edus(B, LISTS) == [{
         "user_id": ALICE, "device_id": "D1", "keys": {"user_id": "x"}, "stream_id": stream_id,
-        "prev_id": [1],
+        "prev_id": [stream_id - 1],
     }]  # fmt: skip
     assert server.others.edus(B, "m.signing_key_update") == [{"user_id": ALICE, "master_key": {"usage": []}}]
 
