@@ -1,5 +1,5 @@
 // Unpacks Chromium, what it loads and a font beside the packages, once: programs that start together find it whole.
-import { chmod, mkdir, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,4 +15,12 @@ const { default: binary, inflate } = await import("@sparticuz/chromium");
 const executable = await binary.executablePath();
 await inflate(fileURLToPath(new URL("../bin/al2023.tar.br", import.meta.resolve("@sparticuz/chromium"))));
 await chmod(executable, 0o755); // the packager lets only its owner start it
+// What comes with the font names directories of another machine; without the font no text has any size.
+await writeFile(
+  join(half, "fonts", "fonts.conf"),
+  `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>${join(whole, "fonts", "fonts")}</dir><cachedir>${join(whole, "fonts", "cache")}</cachedir></fontconfig>
+`,
+);
 await rename(half, whole);

@@ -60,14 +60,13 @@ class Network:
         return None
 
     async def _relay(self, server, reader, writer):
-        origin = await asyncio.to_thread(self._whose, writer.get_extra_info("peername")[1])
-        if {origin, server} & self._cut_off:
-            writer.transport.abort()
-            return
         task = asyncio.current_task()
-        self._relayed[task] = (origin, server)
+        self._relayed[task] = (server,)
         try:
-            await self._carry(server, reader, writer)
+            origin = await asyncio.to_thread(self._whose, writer.get_extra_info("peername")[1])
+            self._relayed[task] = (origin, server)
+            if not {origin, server} & self._cut_off:
+                await self._carry(server, reader, writer)
         except (OSError, asyncio.CancelledError):
             pass
         finally:
