@@ -6,9 +6,11 @@ the tasks of a server have their turns does not, as with real ones.
 
 import asyncio
 import random
+from itertools import permutations
 from urllib.parse import quote
 
 from homeserver.core.identifiers import server_name_of
+from storage.tables.events import EventFlags
 from tests.doubles.rooms import state_path
 from tests.simulation.checkers import check_node, check_same
 from tests.simulation.whole.network import WholeNetwork
@@ -24,6 +26,7 @@ ROUNDS_MAX = 6
 STEP_S_MAX = 30.0
 SKEW_MS_MAX = 600_000
 LEVELS = "m.room.power_levels"
+_REFUSED = EventFlags.REJECTED | EventFlags.SOFT_FAILED
 ACTIONS = {
     # Each with how often it is chosen.
     "say": 6, "topic": 3, "own_state": 2, "power": 2, "kick": 2, "ban": 1, "unban": 2, "invite": 2, "join": 5,
@@ -280,7 +283,9 @@ class WholeWorld:
                 break
         difference = await check_same(self)
         assert difference is None, difference
-        assert not self.has_parted, f"servers do not see each other in the room: {await self._seen()}"
+        for node, other in permutations(self.nodes, 2):
+            told = f"{node.name} and {other.name} do not see each other: {await self._seen()}"
+            assert await _is_explained(node, other), told
         for node in self.nodes:
             await self._check_kept(node)
             if await node.is_resident():
@@ -305,6 +310,35 @@ class WholeWorld:
         """Tell what happened, for whoever reads why a seed failed."""
         head = f"room version {self.version}, {len(self.nodes)} servers"
         return "\n".join([head, *self.log])
+
+
+async def _is_explained(node, other):
+    """Whether two servers see each other in the room, or one refuses all users of the other by the rules.
+
+    As where somebody comes back by a branch that the other server does not believe, and the room has become
+    closed there meanwhile: from then on that server takes nothing of theirs, and tells them nothing.
+    """
+    here, there = await node.members(), await other.members()
+    if not here and not there:
+        return True  # nobody tells them of each other any more
+    if not here:
+        return not set(await other.members(is_local=False)) & set(node.users)
+    if not there:
+        return True  # looked at the other way round
+    sees_all = set(there) <= set(await node.members(is_local=False))
+    is_seen = set(here) <= set(await other.members(is_local=False))
+    return (sees_all and is_seen) or await _refuses(node, other) or await _refuses(other, node)
+
+
+async def _refuses(node, other):
+    """Whether a server was told of all users of another who are in the room, and took none of it."""
+    rows = await other.plain.fetch(
+        "SELECT event_id FROM memberships WHERE is_local AND membership = 'join'"
+    )
+    told = await node.plain.fetch(
+        "SELECT flags FROM events WHERE event_id = ANY(%b::text[])", [event_id for (event_id,) in rows]
+    )
+    return len(told) == len(rows) and all(flags & _REFUSED for (flags,) in told)
 
 
 async def _inbox(user):
