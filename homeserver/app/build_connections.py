@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from federation.client.availability import AlwaysAvailable
+from federation.client.availability import AlwaysAvailable, AskedAnyway
 from federation.client.client import FederationClient
 from federation.client.connecting import Connecting
 from federation.client.connections import PublicPages, ServerConnections
@@ -38,10 +38,12 @@ class Clients:
 
     Attributes:
         ordinary: leaves alone those that do not answer.
+        insistent: asks those, too; for what a person waits for.
         at_any_time: asks those, too; for keys, by which those are known that ask us.
     """
 
     ordinary: FederationClient
+    insistent: FederationClient
     at_any_time: FederationClient
 
 
@@ -75,7 +77,10 @@ def build_clients(
             may_ask=rules.allow,
         )  # fmt: skip
 
-    return Clients(ordinary=make(availability), at_any_time=make(AlwaysAvailable()))
+    return Clients(
+        ordinary=make(availability), insistent=make(AskedAnyway(availability)),
+        at_any_time=make(AlwaysAvailable()),
+    )  # fmt: skip
 
 
 def _connections(

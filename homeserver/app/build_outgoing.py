@@ -174,6 +174,6 @@ async def build_outgoing(
         keys=FederationKeys(clients.ordinary),
         devices=waiting.outbox,
         waiting=waiting,
-        joins=FederatedJoins(clients.ordinary),
-        directory=RemoteAliases(clients.ordinary),
+        joins=FederatedJoins(clients.insistent),
+        directory=RemoteAliases(clients.insistent),
     )
