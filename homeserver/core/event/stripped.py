@@ -6,6 +6,7 @@ Spec: https://spec.matrix.org/v1.19/client-server-api/#stripped-state
 from typing import Any
 
 from homeserver.core.event.pdu import Event
+from homeserver.core.identifiers import parse_user_id
 
 __all__ = ["ENTRIES_MAX", "SHOWN", "stripped_entries", "told_pdus"]
 
@@ -32,9 +33,18 @@ def stripped_entries(told: Any) -> list[dict[str, Any]]:
     for one in told[:ENTRIES_MAX] if isinstance(told, list) else ():
         if not isinstance(one, dict) or not isinstance(one.get("content"), dict):
             continue
-        if all(isinstance(one.get(key), str) for key in ("sender", "state_key", "type")):
+        is_event = all(isinstance(one.get(key), str) for key in ("state_key", "type"))
+        if is_event and _is_user(one.get("sender")):
             entries.append({key: one[key] for key in _KEYS})
     return entries
+
+
+def _is_user(text: Any) -> bool:
+    try:
+        parse_user_id(text if isinstance(text, str) else "")
+    except ValueError:
+        return False
+    return True
 
 
 def told_pdus(state: dict[tuple[str, str], Event], inviter: str | None = None) -> list[dict[str, Any]]:
