@@ -120,9 +120,15 @@ class EmbeddedPostgres:
         self._take_lock()
         try:
             socket_directory = await self._adopted()
-            if socket_directory is None:
-                socket_directory = await self._start_anew()
-            return await self._ensure_database(socket_directory)
+            if socket_directory is not None:
+                try:
+                    return await self._ensure_database(socket_directory)
+                except PostgresFailedError:
+                    # It was about to stop, as its own server was killed a moment ago; or it is sick.
+                    if not await self._gone(_START_TIMEOUT_S):
+                        raise
+                    self._pid = None
+            return await self._ensure_database(await self._start_anew())
         except BaseException:
             await self.stop()
             raise
